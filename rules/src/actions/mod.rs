@@ -1,0 +1,138 @@
+//! What customers, admins and the control plane do: each action is decided on a settled account and
+//! either changes it or is refused and moves nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::SuspendReason;
+use crate::money::{Micros, Quantity};
+
+/// Names of services are names within the account that acts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    /// A new card, with what its authorisation answered (rule 8); it is charged for open invoices.
+    SaveCard {
+        card: String,
+        authorised: bool,
+    },
+    RemoveCard,
+    /// The customer starts a deposit; the money comes as a receipt (rule 3.2).
+    StartDeposit {
+        amount: Micros,
+    },
+    /// An admin's charge or bonus (rule 3.5).
+    Adjust {
+        amount: Micros,
+        author: String,
+        reason: String,
+    },
+    CreateService {
+        service: String,
+        plan: String,
+        quantities: BTreeMap<String, Quantity>,
+        options: BTreeSet<String>,
+    },
+    Enable {
+        service: String,
+    },
+    Disable {
+        service: String,
+    },
+    Change {
+        service: String,
+        change: OrderChange,
+        confirm_data_loss: bool,
+    },
+    Extend {
+        service: String,
+    },
+    Cancel {
+        service: String,
+        when: CancelWhen,
+    },
+    Uncancel {
+        service: String,
+    },
+    /// The control plane reports that the machine is gone.
+    Removed {
+        service: String,
+    },
+    /// The control plane reports what was used since its last report.
+    Usage {
+        service: String,
+        component: String,
+        quantity: Quantity,
+    },
+    SuspendAccount {
+        reason: SuspendReason,
+    },
+    RestoreAccount,
+    CloseAccount {
+        rest: Option<Rest>,
+    },
+}
+
+/// What is given replaces the old one whole.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct OrderChange {
+    pub plan: Option<String>,
+    pub quantities: Option<BTreeMap<String, Quantity>>,
+    pub options: Option<BTreeSet<String>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelWhen {
+    Now,
+    PeriodEnd,
+}
+
+/// What becomes of the wallet's rest when an account closes (rule 9.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rest {
+    Waive,
+    Refund,
+}
+
+/// Why an action was refused; of several reasons the first in this order is given.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    NotFound,
+    NotAllowed,
+    RecoveryClosed,
+    InvalidState,
+    StillInUse,
+    UnsettledDebt,
+    NeedsConfirmation,
+    BelowMinimum,
+    InsufficientFunds,
+    PaymentFailed,
+}
+
+impl Refusal {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::NotAllowed => "not_allowed",
+            Self::RecoveryClosed => "recovery_closed",
+            Self::InvalidState => "invalid_state",
+            Self::StillInUse => "still_in_use",
+            Self::UnsettledDebt => "unsettled_debt",
+            Self::NeedsConfirmation => "needs_confirmation",
+            Self::BelowMinimum => "below_minimum",
+            Self::InsufficientFunds => "insufficient_funds",
+            Self::PaymentFailed => "payment_failed",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

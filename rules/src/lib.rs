@@ -1,0 +1,39 @@
+//! Bursar's billing rules (`docs/rules.md`): what is known and a second go in, [`Changes`] come out.
+//!
+//! Nothing here does I/O, reads a clock or calls anybody. The files stand in the order in which an
+//! account's life needs them: time and money, what things cost, what an account is, what is due,
+//! what is done, and what it all wants written.
+
+mod account;
+mod actions;
+mod basis;
+mod changes;
+mod charge;
+mod desk;
+mod due;
+mod invoice;
+mod money;
+mod policy;
+mod prices;
+mod receipt;
+mod service;
+mod settle;
+mod time;
+
+pub use account::{Account, AccountId, Sequences, Standing, SuspendReason, Trial, Waiting};
+pub use actions::{Action, CancelWhen, OrderChange, Refusal, Rest};
+pub use basis::{Basis, Priced};
+pub use changes::{Changes, Event, EventKind, LedgerAccount, Progress, Transfer, TransferKind};
+pub use charge::{Answer, Intent, Purpose};
+pub use desk::{Context, NewAccount, act, open_account, settle};
+pub use due::{DueKind, due_seconds};
+pub use invoice::{Invoice, InvoiceNumber, Line, LineKind, Tries};
+pub use money::{Currency, Micros, OutOfRange, Price, Quantity, parse_decimal};
+pub use policy::{Outage, Policy, TrialPolicy};
+pub use prices::{Component, ListConflict, Mode, Order, Plan, PriceBook, PriceList, Tier};
+pub use receipt::{Receipt, ReceiptKind};
+pub use service::{
+    Daily, DailyState, Kind, Meter, Server, ServerState, Service, ServiceNumber, Stage, StopReason, Stretch, Term,
+    TermState, TrialTraffic, Usage,
+};
+pub use time::{DAY, HOUR, Period, Timestamp};

@@ -1,0 +1,325 @@
+//! Plans, price lists and the price book that lays each list over the older ones (rule 2).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::money::{Currency, Micros, Price, Quantity};
+use crate::time::Timestamp;
+
+/// How a plan's services are paid for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    Daily,
+    Term,
+    Monthly,
+    Hourly,
+}
+
+impl Mode {
+    pub const ALL: [Self; 4] = [Self::Daily, Self::Term, Self::Monthly, Self::Hourly];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Daily => "daily",
+            Self::Term => "term",
+            Self::Monthly => "monthly",
+            Self::Hourly => "hourly",
+        }
+    }
+
+    /// Monthly and hourly plans run servers, which are invoiced; the others are prepaid.
+    pub const fn is_server(self) -> bool {
+        matches!(self, Self::Monthly | Self::Hourly)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One step of a graduated price; the last has no end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tier {
+    /// Counted from the first unit above `included`.
+    pub up_to: Option<Quantity>,
+    pub unit_price: Micros,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Component {
+    pub included: Quantity,
+    /// One tier without an end is a plain unit price.
+    pub tiers: Vec<Tier>,
+    pub metered: bool,
+    pub shrink_erases: bool,
+}
+
+impl Component {
+    /// The price of a configured or used quantity: what is above `included`, through the tiers.
+    pub fn price_of(&self, quantity: Quantity) -> Price {
+        let above = Micros::new(quantity.get().saturating_sub(self.included.get()).max(0));
+        self.price_of_units(Quantity::ZERO, above)
+    }
+
+    /// The price of the units from `from` to `to`, counted from the first priced unit.
+    pub fn price_of_units(&self, from: Quantity, to: Quantity) -> Price {
+        let mut start = Quantity::ZERO;
+        let mut price = Price::ZERO;
+        for tier in &self.tiers {
+            let end = tier.up_to.unwrap_or(Micros::new(i64::MAX));
+            let units = to.min(end).get() - from.max(start).get().min(to.min(end).get());
+            price = price + Price::times(Micros::new(units), tier.unit_price);
+            start = end;
+        }
+        price
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    pub mode: Mode,
+    /// For a day, a term, a month or an hour.
+    pub price: Micros,
+    /// A plan that names one serves accounts of that currency alone (rule 1.1).
+    pub currency: Option<Currency>,
+    /// Months of a term; 1 for the other modes.
+    pub term_months: u32,
+    pub components: BTreeMap<String, Component>,
+    pub options: BTreeMap<String, Micros>,
+}
+
+impl Plan {
+    /// A component whose quantity is configured, not reported.
+    pub fn settable(&self, component: &str) -> Option<&Component> {
+        self.components.get(component).filter(|component| !component.metered)
+    }
+
+    pub fn metered(&self, component: &str) -> Option<&Component> {
+        self.components.get(component).filter(|component| component.metered)
+    }
+
+    /// Whether a service can change between the two (rule 4.5).
+    pub fn exchangeable_with(&self, other: &Self) -> bool {
+        self.mode == other.mode && self.term_months == other.term_months
+    }
+}
+
+/// A price list as it is published: the plans it names, whole.
+pub type PriceList = BTreeMap<String, Plan>;
+
+/// What a service is configured as: all that its price depends on, beside the list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Order {
+    pub plan: String,
+    /// A component that is not here has its included quantity.
+    pub quantities: BTreeMap<String, Quantity>,
+    pub options: BTreeSet<String>,
+}
+
+/// Why a list cannot be laid over the older ones.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("plan `{plan}`: {problem}")]
+pub struct ListConflict {
+    pub plan: String,
+    pub problem: String,
+}
+
+/// All price lists in the order in which they take effect.
+#[derive(Clone, Default, Debug)]
+pub struct PriceBook {
+    plans: BTreeMap<String, Vec<Version>>,
+}
+
+#[derive(Clone, Debug)]
+struct Version {
+    since: Timestamp,
+    plan: Plan,
+}
+
+impl PriceBook {
+    /// Lays a list over the older ones from `since` on, which no older list may follow (rule 2.2).
+    pub fn lay(&mut self, since: Timestamp, list: PriceList) -> Result<(), Vec<ListConflict>> {
+        let conflicts: Vec<ListConflict> = list
+            .iter()
+            .filter_map(|(id, plan)| Some((id, self.plans.get(id)?.last()?, plan)))
+            .flat_map(|(id, older, plan)| conflicts(id, &older.plan, plan))
+            .collect();
+        if !conflicts.is_empty() {
+            return Err(conflicts);
+        }
+        for (id, plan) in list {
+            let versions = self.plans.entry(id).or_default();
+            // Two lists of one second are one version.
+            if versions.last().is_some_and(|last| last.since == since) {
+                versions.pop();
+            }
+            versions.push(Version { since, plan });
+        }
+        Ok(())
+    }
+
+    /// The plan in force at `at` that serves accounts of `currency`.
+    pub fn in_force(&self, plan: &str, at: Timestamp, currency: Currency) -> Option<&Plan> {
+        let versions = self.plans.get(plan)?;
+        let known = versions.partition_point(|version| version.since <= at);
+        let plan = &versions.get(known.checked_sub(1)?)?.plan;
+        plan.currency.is_none_or(|own| own == currency).then_some(plan)
+    }
+
+    /// Since when the version that prices `plan` at `at` is in force.
+    pub fn version_of(&self, plan: &str, at: Timestamp) -> Timestamp {
+        self.from_version(plan, at).first().map_or(Timestamp::BEGINNING, |version| version.since)
+    }
+
+    /// The price of `order` for one period that starts at `at` (rule 2.3).
+    pub fn price(&self, order: &Order, at: Timestamp) -> Price {
+        let versions = self.from_version(&order.plan, at);
+        let base = versions.first().map_or(Micros::ZERO, |version| version.plan.price);
+        let components = order.quantities.iter().filter_map(|(id, quantity)| {
+            let component = versions.iter().find_map(|version| version.plan.components.get(id))?;
+            Some(component.price_of(*quantity))
+        });
+        let options = order.options.iter().filter_map(|id| {
+            let price = versions.iter().find_map(|version| version.plan.options.get(id))?;
+            Some(Price::of(*price))
+        });
+        Price::of(base) + components.sum() + options.sum()
+    }
+
+    /// A component as the version of `at` has it, or the first later one that does.
+    pub fn component(&self, plan: &str, component: &str, at: Timestamp) -> Option<&Component> {
+        self.from_version(plan, at).iter().find_map(|version| version.plan.components.get(component))
+    }
+
+    /// The seconds in `(after, until)` at which a new version of `plan` takes effect.
+    pub fn changes_within(&self, plan: &str, after: Timestamp, until: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let versions = self.plans.get(plan).map_or(&[][..], Vec::as_slice);
+        versions.iter().map(|version| version.since).filter(move |since| after < *since && *since < until)
+    }
+
+    /// The ids of the plans in force at `at`.
+    pub fn plan_ids(&self, at: Timestamp) -> impl Iterator<Item = &str> {
+        self.plans.iter().filter_map(move |(id, versions)| (versions.first()?.since <= at).then_some(id.as_str()))
+    }
+
+    /// The version of `at` and those after it; what it lacks is read from them (rule 2.3).
+    fn from_version(&self, plan: &str, at: Timestamp) -> &[Version] {
+        let versions = self.plans.get(plan).map_or(&[][..], Vec::as_slice);
+        let known = versions.partition_point(|version| version.since <= at);
+        versions.get(known.saturating_sub(1)..).unwrap_or_default()
+    }
+}
+
+/// What a newer plan changes though it must keep it (rule 2.2).
+fn conflicts(id: &str, older: &Plan, newer: &Plan) -> Vec<ListConflict> {
+    let mut problems = Vec::new();
+    if newer.mode != older.mode {
+        problems.push(format!("keeps its mode `{}`, this list says `{}`", older.mode, newer.mode));
+    }
+    if newer.term_months != older.term_months {
+        problems.push(format!("keeps its term_months {}, this list says {}", older.term_months, newer.term_months));
+    }
+    if newer.currency != older.currency {
+        let name = |currency: Option<Currency>| currency.map_or("none", Currency::code);
+        let (was, is) = (name(older.currency), name(newer.currency));
+        problems.push(format!("keeps its currency ({was}), this list says {is}"));
+    }
+    for (name, component) in &older.components {
+        match newer.components.get(name) {
+            None => problems.push(format!("must not lose its component `{name}`")),
+            Some(new) => {
+                if new.metered != component.metered {
+                    problems.push(format!("component `{name}` keeps metered = {}", component.metered));
+                }
+                if new.shrink_erases != component.shrink_erases {
+                    problems.push(format!("component `{name}` keeps shrink_erases = {}", component.shrink_erases));
+                }
+            }
+        }
+    }
+    let lost_options = older.options.keys().filter(|name| !newer.options.contains_key(*name));
+    problems.extend(lost_options.map(|name| format!("must not lose its option `{name}`")));
+    problems.into_iter().map(|problem| ListConflict { plan: id.to_owned(), problem }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units(whole: i64) -> Micros {
+        Micros::new(whole * 1_000_000)
+    }
+
+    fn component(included: i64, tiers: &[(Option<i64>, i64)]) -> Component {
+        let tiers = tiers
+            .iter()
+            .map(|(up_to, cents)| Tier { up_to: up_to.map(units), unit_price: Micros::new(cents * 10_000) })
+            .collect();
+        Component { included: units(included), tiers, metered: false, shrink_erases: false }
+    }
+
+    fn plan(cents: i64) -> Plan {
+        Plan {
+            mode: Mode::Daily,
+            price: Micros::new(cents * 10_000),
+            currency: None,
+            term_months: 1,
+            components: BTreeMap::new(),
+            options: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn tiers_count_what_is_above_included() {
+        let graduated = component(10, &[(Some(100), 10), (Some(200), 5), (None, 1)]);
+        for (quantity, cents) in [(0, 0), (10, 0), (11, 10), (110, 1000), (111, 1005), (210, 1500), (310, 1600)] {
+            assert_eq!(graduated.price_of(units(quantity)), Price::of(Micros::new(cents * 10_000)), "{quantity}");
+        }
+        let split = graduated.price_of_units(units(0), units(150)) + graduated.price_of_units(units(150), units(300));
+        assert_eq!(split, graduated.price_of_units(units(0), units(300)));
+    }
+
+    #[test]
+    fn a_list_prices_what_begins_at_its_second_and_lends_what_came_later() {
+        let mut book = PriceBook::default();
+        let usd = Currency::parse("USD").expect("USD");
+        book.lay(Timestamp::BEGINNING, [("a".into(), plan(100))].into()).expect("first");
+        let mut richer = plan(200);
+        richer.components.insert("disk".into(), component(0, &[(None, 50)]));
+        book.lay(Timestamp::from_secs(1000), [("a".into(), richer), ("b".into(), plan(700))].into()).expect("second");
+        let mut order = Order { plan: "a".into(), quantities: BTreeMap::new(), options: BTreeSet::new() };
+        assert_eq!(book.price(&order, Timestamp::from_secs(999)), Price::of(Micros::new(1_000_000)));
+        assert_eq!(book.price(&order, Timestamp::from_secs(1000)), Price::of(Micros::new(2_000_000)));
+        order.quantities.insert("disk".into(), units(2));
+        assert_eq!(book.price(&order, Timestamp::from_secs(0)), Price::of(Micros::new(2_000_000)));
+        assert!(book.in_force("b", Timestamp::from_secs(999), usd).is_none());
+        order = Order { plan: "b".into(), quantities: BTreeMap::new(), options: BTreeSet::new() };
+        assert_eq!(book.price(&order, Timestamp::from_secs(0)), Price::of(Micros::new(7_000_000)));
+    }
+
+    #[test]
+    fn a_list_keeps_mode_flags_components_and_options() {
+        let mut book = PriceBook::default();
+        let mut first = plan(100);
+        first.components.insert("disk".into(), component(0, &[(None, 50)]));
+        first.options.insert("backup".into(), units(1));
+        book.lay(Timestamp::BEGINNING, [("a".into(), first)].into()).expect("first");
+        let mut second = plan(100);
+        second.mode = Mode::Hourly;
+        let conflicts = book.lay(Timestamp::from_secs(0), [("a".into(), second)].into()).expect_err("loses much");
+        let problems: Vec<&str> = conflicts.iter().map(|conflict| conflict.problem.as_str()).collect();
+        assert_eq!(
+            problems,
+            [
+                "keeps its mode `daily`, this list says `hourly`",
+                "must not lose its component `disk`",
+                "must not lose its option `backup`"
+            ]
+        );
+    }
+}
