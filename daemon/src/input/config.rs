@@ -1,0 +1,195 @@
+//! The daemon's configuration, `bursar.toml`. Every key has a default; `config/bursar.toml` tells why.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use rules::Policy;
+use tracing_subscriber::EnvFilter;
+
+use super::document::{self, Format, Node};
+use super::problem::Problems;
+use super::reader::{Report, Table, Value};
+use super::{policy, words};
+
+const KEYS: &[&str] = &["database", "listen", "log", "billing", "prices"];
+const LOG_KEYS: &[&str] = &["format", "filter"];
+const PRICES_KEYS: &[&str] = &["files"];
+
+const IN_MEMORY: &str = ":memory:";
+const DEFAULT_PORT: u16 = 8484;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// `sqlite:` and a path.
+    pub database: String,
+    /// Of the health checks.
+    pub listen: SocketAddr,
+    pub log: Log,
+    pub policy: Policy,
+    /// Price lists that a new database begins with.
+    pub price_files: Vec<PathBuf>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    pub format: LogFormat,
+    /// Which lines are written, as `tracing` reads it: `info`, `bursar=debug,warn`.
+    pub filter: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            database: "sqlite:/var/lib/bursar/bursar.db".to_owned(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+            log: Log::default(),
+            policy: Policy::default(),
+            price_files: Vec::new(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// Relative paths in it begin at the file's folder.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::of(&path.display().to_string(), &document::load(path)?, folder)
+    }
+
+    /// Reads a text; `file` is only a name for the problems.
+    pub fn parse(file: &str, text: &str, format: Format, folder: &Path) -> Result<Self, Problems> {
+        Self::of(file, &document::parse(file, text, format)?, folder)
+    }
+
+    fn of(file: &str, node: &Node, folder: &Path) -> Result<Self, Problems> {
+        let report = Report::new(file.to_owned());
+        let config = config(&Value::document(node, &report), folder);
+        Problems::or_else(report.into_problems(), config)
+    }
+}
+
+fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
+    let table = document.table("a configuration is a table")?;
+    table.only(KEYS);
+    let default = Config::default();
+    let database = table.or("database", default.database, |value| database(value, folder));
+    let listen = table.or("listen", default.listen, listen);
+    let log = table.or("log", default.log, log);
+    let policy = table.or("billing", default.policy, policy::read);
+    let price_files = price_files(&table, folder);
+    Some(Config { database: database?, listen: listen?, log: log?, policy: policy?, price_files: price_files? })
+}
+
+fn database(value: &Value<'_>, folder: &Path) -> Option<String> {
+    let path = value.as_str().and_then(|url| url.strip_prefix("sqlite:")).filter(|path| !path.is_empty());
+    let Some(path) = path else {
+        return value.refuse("a database is \"sqlite:\" and a path, like \"sqlite:/var/lib/bursar/bursar.db\"");
+    };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path == IN_MEMORY || Path::new(path).is_absolute() {
+        return Some(format!("sqlite:{path}"));
+    }
+    // In an address these two mean something else.
+    let folder = folder.display().to_string().replace('%', "%25").replace('?', "%3F");
+    Some(format!("sqlite:{}", Path::new(&folder).join(path).display()))
+}
+
+fn listen(value: &Value<'_>) -> Option<SocketAddr> {
+    let address = value.as_str().and_then(|text| text.parse().ok());
+    address.or_else(|| value.refuse("it is an IP address and a port, like \"127.0.0.1:8484\" or \"[::1]:8484\""))
+}
+
+fn log(value: &Value<'_>) -> Option<Log> {
+    let table = value.table("log is a table")?;
+    table.only(LOG_KEYS);
+    let default = Log::default();
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let format = table.or("format", default.format, words::one_of(&formats));
+    let filter = table.or("filter", default.filter, filter);
+    Some(Log { format: format?, filter: filter? })
+}
+
+fn filter(value: &Value<'_>) -> Option<String> {
+    let filter = words::text(value)?;
+    match EnvFilter::try_new(&filter) {
+        Ok(_) => Some(filter),
+        Err(error) => value.refuse(&format!("a filter is like \"info\" or \"bursar=debug,warn\" ({error})")),
+    }
+}
+
+fn price_files(config: &Table<'_>, folder: &Path) -> Option<Vec<PathBuf>> {
+    config.or("prices", Vec::new(), |value| {
+        let table = value.table("prices is a table")?;
+        table.only(PRICES_KEYS);
+        table.or("files", Vec::new(), |files| {
+            let items = files.list("files are a list of paths, like [\"prices/vps.toml\"]")?;
+            let paths: Vec<Option<PathBuf>> =
+                items.iter().map(|item| words::text(item).map(|path| folder.join(path))).collect();
+            paths.into_iter().collect()
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Config, Problems> {
+        Config::parse("bursar.toml", text, Format::Toml, Path::new("/etc/bursar"))
+    }
+
+    #[test]
+    fn the_shipped_file_says_the_defaults() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/bursar.toml");
+        assert_eq!(Config::read(&path).map_err(|problems| problems.to_string()), Ok(Config::default()));
+        assert_eq!(parsed(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn relative_paths_begin_at_the_files_folder() {
+        let config = parsed("database = \"sqlite:books/b.db\"\nprices.files = [\"vps.toml\", \"/srv/c.toml\"]");
+        let config = config.expect("a configuration");
+        assert_eq!(config.database, "sqlite:/etc/bursar/books/b.db");
+        assert_eq!(config.price_files, [Path::new("/etc/bursar/vps.toml"), Path::new("/srv/c.toml")]);
+        for (written, read) in [("sqlite::memory:", "sqlite::memory:"), ("sqlite:///var/b.db", "sqlite:/var/b.db")] {
+            let config = parsed(&format!("database = \"{written}\"")).expect("a configuration");
+            assert_eq!(config.database, read);
+        }
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let text = r#"
+database = "postgres://localhost/bursar"
+listen = "localhost"
+port = 80
+[log]
+format = "xml"
+filter = "bursar=loud"
+[billing]
+grace_days = "7"
+[prices]
+files = "prices/vps.toml"
+"#;
+        let problems = parsed(text).expect_err("seven problems");
+        let lines: Vec<Option<usize>> = problems.as_slice().iter().map(|problem| problem.place.line).collect();
+        assert_eq!(lines, [2, 3, 4, 6, 7, 9, 11].map(Some), "{problems}");
+        let keys: Vec<&str> = problems.as_slice().iter().map(|problem| problem.place.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            ["database", "listen", "port", "log.format", "log.filter", "billing.grace_days", "prices.files"]
+        );
+    }
+}

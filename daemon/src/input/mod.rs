@@ -1,0 +1,24 @@
+//! What people write for Bursar: the configuration, price lists and scenarios, in TOML or JSON.
+//!
+//! A document is read whole: what is wrong in it is collected and told at once, each problem with its
+//! file, line (TOML), timeline entry (scenarios) and key. Nothing that was read leaves here half right.
+
+mod chronicle;
+mod config;
+mod document;
+mod policy;
+mod prices;
+mod problem;
+mod reader;
+mod scenario;
+#[cfg(test)]
+mod scenario_tests;
+mod verbs;
+mod words;
+
+pub use config::{Config, Log, LogFormat};
+pub use document::Format;
+pub use prices::{PriceListFile, read_price_lists};
+pub use problem::{Place, Problem, Problems};
+pub use scenario::{Entry, Scenario};
+pub use verbs::{ScriptedCard, Verb, Whose};

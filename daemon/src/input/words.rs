@@ -1,0 +1,143 @@
+//! The words that all documents share: names, times, currencies, decimals, whole numbers, choices.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use rules::{Currency, Micros, Quantity, Timestamp, parse_decimal};
+
+use super::reader::Value;
+
+const PRICE_DIGITS: usize = 6;
+pub const AMOUNT_DIGITS: usize = 9;
+const LONGEST_NAME: usize = 64;
+
+const A_NAME: &str = "a name begins with a letter or a digit and goes on with those, dots, dashes and underscores, \
+    up to 64 characters, all of them ASCII";
+const A_PRICE: &str = "a price is a decimal like \"12\" or \"0.50\", up to 6 digits and 6 decimals, not negative";
+const A_QUANTITY: &str = "a quantity is a decimal like \"20\" or \"0.5\", up to 6 digits and 6 decimals, not negative";
+const AN_AMOUNT: &str = "an amount is a decimal like \"12\" or \"0.50\", up to 9 digits and 6 decimals, not negative";
+const A_POSITIVE_AMOUNT: &str =
+    "the amount is a decimal like \"12\" or \"0.50\", up to 9 digits and 6 decimals, above zero";
+const A_SIGNED_AMOUNT: &str =
+    "the amount is a decimal like \"12\" or \"-0.50\", up to 9 digits and 6 decimals, not zero";
+
+pub fn is_name(text: &str) -> bool {
+    text.len() <= LONGEST_NAME
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+pub fn name(value: &Value<'_>) -> Option<String> {
+    match value.as_str() {
+        Some(text) if is_name(text) => Some(text.to_owned()),
+        _ => value.refuse(A_NAME),
+    }
+}
+
+pub fn text(value: &Value<'_>) -> Option<String> {
+    value.as_str().map(str::to_owned).or_else(|| value.refuse("it is text, in quotes"))
+}
+
+pub fn flag(value: &Value<'_>) -> Option<bool> {
+    value.as_bool().or_else(|| value.refuse("it is true or false, without quotes"))
+}
+
+pub fn time(value: &Value<'_>) -> Option<Timestamp> {
+    let time = value.as_str().and_then(Timestamp::parse);
+    time.or_else(|| value.refuse("a time is a string like \"2026-01-05T10:00:00Z\": UTC, whole seconds, in quotes"))
+}
+
+pub fn currency(value: &Value<'_>) -> Option<Currency> {
+    let currency = value.as_str().and_then(Currency::parse);
+    currency.or_else(|| value.refuse("a currency is a code of ISO 4217 like \"USD\", \"EUR\" or \"JPY\""))
+}
+
+pub fn price(value: &Value<'_>) -> Option<Micros> {
+    decimal(value, PRICE_DIGITS, false).or_else(|| value.refuse(A_PRICE))
+}
+
+pub fn quantity(value: &Value<'_>) -> Option<Quantity> {
+    decimal(value, PRICE_DIGITS, false).or_else(|| value.refuse(A_QUANTITY))
+}
+
+pub fn amount(value: &Value<'_>) -> Option<Micros> {
+    decimal(value, AMOUNT_DIGITS, false).or_else(|| value.refuse(AN_AMOUNT))
+}
+
+pub fn positive_amount(value: &Value<'_>) -> Option<Micros> {
+    let amount = decimal(value, AMOUNT_DIGITS, false).filter(|amount| amount.is_positive());
+    amount.or_else(|| value.refuse(A_POSITIVE_AMOUNT))
+}
+
+pub fn signed_amount(value: &Value<'_>) -> Option<Micros> {
+    let amount = decimal(value, AMOUNT_DIGITS, true).filter(|amount| !amount.is_zero());
+    amount.or_else(|| value.refuse(A_SIGNED_AMOUNT))
+}
+
+fn decimal(value: &Value<'_>, digits: usize, signed: bool) -> Option<Micros> {
+    parse_decimal(value.as_str()?, digits, signed)
+}
+
+pub fn whole(range: RangeInclusive<u32>) -> impl Fn(&Value<'_>) -> Option<u32> {
+    move |value| {
+        let number = value.as_integer().and_then(|number| u32::try_from(number).ok());
+        number.filter(|number| range.contains(number)).or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            value.refuse(&format!("it is a whole number from {least} to {most}, without quotes"))
+        })
+    }
+}
+
+/// One of a few words, and what it stands for.
+pub fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&Value<'_>) -> Option<T> {
+    move |value| {
+        let chosen = choices.iter().find(|(word, _)| value.as_str() == Some(word));
+        chosen.map(|(_, meaning)| *meaning).or_else(|| {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            value.refuse(&format!("it is one of \"{}\"", words.join("\", \"")))
+        })
+    }
+}
+
+/// A table whose keys are names.
+pub fn named<'a, T>(
+    value: &Value<'a>,
+    what: &str,
+    read: impl Fn(&Value<'a>) -> Option<T>,
+) -> Option<BTreeMap<String, T>> {
+    let mut all_good = true;
+    let mut read_ones = BTreeMap::new();
+    for (key, member) in value.table(what)?.iter() {
+        if !is_name(key) {
+            all_good = false;
+            member.note(format!("the key is a name: {A_NAME}"));
+        }
+        match read(&member) {
+            Some(read) => drop(read_ones.insert(key.to_owned(), read)),
+            None => all_good = false,
+        }
+    }
+    all_good.then_some(read_ones)
+}
+
+pub fn quantities(value: &Value<'_>) -> Option<BTreeMap<String, Quantity>> {
+    named(value, "quantities are a table of components, like { \"cpu\": \"2\" }", quantity)
+}
+
+/// Options chosen: a list of names, each once.
+pub fn options(value: &Value<'_>) -> Option<BTreeSet<String>> {
+    let items = value.list("the options chosen are a list of names, like [\"backup\"]")?;
+    let mut all_good = true;
+    let mut chosen = BTreeSet::new();
+    for item in &items {
+        match name(item) {
+            Some(name) if chosen.insert(name.clone()) => {}
+            Some(name) => {
+                all_good = false;
+                item.note(format!("option `{name}` stands twice in the list"));
+            }
+            None => all_good = false,
+        }
+    }
+    all_good.then_some(chosen)
+}
