@@ -137,7 +137,7 @@ impl Account {
     }
 
     pub fn has_overdue(&self) -> bool {
-        self.invoices.iter().any(|invoice| invoice.overdue)
+        self.invoices.iter().any(|invoice| invoice.overdue && invoice.paid_at.is_none())
     }
 
     /// The paid period of a daily instance: an enabled one follows the account's midnights.

@@ -25,7 +25,7 @@ pub use actions::{Action, CancelWhen, OrderChange, Refusal, Rest};
 pub use basis::{Basis, Priced};
 pub use changes::{Changes, Event, EventKind, LedgerAccount, Progress, Transfer, TransferKind};
 pub use charge::{Answer, Intent, Purpose};
-pub use desk::{Context, NewAccount, act, open_account, settle};
+pub use desk::{Context, NewAccount, Unsettleable, act, open_account, settle};
 pub use due::{DueKind, due_seconds};
 pub use invoice::{Invoice, InvoiceNumber, Line, LineKind, Tries};
 pub use money::{Currency, Micros, OutOfRange, Price, Quantity, parse_decimal};
@@ -36,4 +36,5 @@ pub use service::{
     Daily, DailyState, Kind, Meter, Server, ServerState, Service, ServiceNumber, Stage, StopReason, Stretch, Term,
     TermState, TrialTraffic, Usage,
 };
+pub use settle::retention_end;
 pub use time::{DAY, HOUR, Period, Timestamp};

@@ -110,9 +110,22 @@ impl fmt::Debug for Timestamp {
 
 /// `[from, to)`: contains `from`, not `to`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(into = "(Timestamp, Timestamp)", from = "(Timestamp, Timestamp)")]
 pub struct Period {
     pub from: Timestamp,
     pub to: Timestamp,
+}
+
+impl From<(Timestamp, Timestamp)> for Period {
+    fn from((from, to): (Timestamp, Timestamp)) -> Self {
+        Self { from, to }
+    }
+}
+
+impl From<Period> for (Timestamp, Timestamp) {
+    fn from(period: Period) -> Self {
+        (period.from, period.to)
+    }
 }
 
 impl Period {

@@ -1,6 +1,13 @@
 //! What customers, admins and the control plane do: each action is decided on a settled account and
 //! either changes it or is refused and moves nothing.
 
+mod change;
+mod close;
+mod create;
+mod lifecycle;
+mod overage;
+mod perform;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
