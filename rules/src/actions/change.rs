@@ -87,7 +87,7 @@ impl Desk<'_> {
         })?;
         let details =
             Details { service: Some(service.number), period: Some(part), basis: Some(basis), ..Details::default() };
-        if amount.is_positive() {
+        if raises {
             require(self.account.wallet >= amount, Refusal::InsufficientFunds)?;
             self.book(now, TransferKind::Upgrade, amount, details)?;
         } else {

@@ -144,8 +144,8 @@ impl Desk<'_> {
     pub fn uncancel(&mut self, name: &str, now: Timestamp) -> Result<(), Halt> {
         let index = self.find(name)?;
         self.require_active()?;
-        let state = self.term_state(index);
-        require(state == Some(TermState::Active { ends_with_period: true }), Refusal::InvalidState)?;
+        let state = self.term_state(index).ok_or(Halt::Refused(Refusal::NotAllowed))?;
+        require(state == TermState::Active { ends_with_period: true }, Refusal::InvalidState)?;
         self.set_term_state(index, TermState::Active { ends_with_period: false });
         self.tell_of_service(now, EventKind::ServiceChanged, index);
         Ok(())
@@ -154,7 +154,8 @@ impl Desk<'_> {
     /// Taken on a closed account too (rule 9.3).
     pub fn removed(&mut self, name: &str, now: Timestamp) -> Result<(), Halt> {
         let index = self.find(name)?;
-        require(self.term_state(index) == Some(TermState::RemovalQueued), Refusal::InvalidState)?;
+        let state = self.term_state(index).ok_or(Halt::Refused(Refusal::NotAllowed))?;
+        require(state == TermState::RemovalQueued, Refusal::InvalidState)?;
         self.set_term_state(index, TermState::Removed);
         self.tell_of_service(now, EventKind::ServiceRemoved, index);
         Ok(())

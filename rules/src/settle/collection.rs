@@ -40,7 +40,12 @@ impl Desk<'_> {
                 let invoice = &self.account.invoices[index];
                 let due = invoice.paid_at.is_none() && next_try(invoice, &self.cx).is_some_and(|due| due <= at);
                 if due && (invoice.issued_at == at) == at_issue {
+                    let new_card = invoice.tries.new_card_at.is_some();
                     self.try_card(index, at)?;
+                    // A new card pays all it can before that restores anything.
+                    if !new_card {
+                        self.restore_if_paid(at);
+                    }
                 }
             }
         }
