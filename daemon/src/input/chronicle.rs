@@ -103,12 +103,15 @@ impl<'a> Chronicle<'a> {
     }
 
     fn check_decimals(&self, table: &Table<'a>) {
-        let amount = table.text("amount").and_then(|text| parse_decimal(text, AMOUNT_DIGITS, false));
+        // As written: `5.000` has three.
+        let amount = table.text("amount").filter(|text| parse_decimal(text, AMOUNT_DIGITS, false).is_some());
+        let decimals = amount.map(|text| text.split_once('.').map_or(0, |(_, decimals)| decimals.len()));
         let opened = table.text("account").and_then(|account| self.opened.get(account));
         let currency = opened.map_or(self.currency, |opened| opened.currency);
-        let (Some(amount), Some(currency), Some(value)) = (amount, currency, table.get("amount")) else { return };
-        if !amount.is_whole_minor(currency) {
-            let most = match currency.digits() {
+        let (Some(decimals), Some(currency), Some(value)) = (decimals, currency, table.get("amount")) else { return };
+        let most = currency.digits();
+        if u32::try_from(decimals).is_ok_and(|decimals| decimals > most) {
+            let most = match most {
                 0 => "no decimals".to_owned(),
                 1 => "at most 1 decimal".to_owned(),
                 digits => format!("at most {digits} decimals"),

@@ -76,7 +76,7 @@ impl Config {
     fn of(file: &str, node: &Node, folder: &Path) -> Result<Self, Problems> {
         let report = Report::new(file.to_owned());
         let config = config(&Value::document(node, &report), folder);
-        Problems::or_else(report.into_problems(), config)
+        Problems::checked(report.into_problems(), config)
     }
 }
 

@@ -69,13 +69,13 @@ pub fn read_price_lists(paths: &[PathBuf]) -> Result<Vec<PriceListFile>, Problem
     }
     let files = files.into_iter().map(|(file, _)| file).collect();
     problems.extend(documents.into_iter().flat_map(|(_, _, report)| report.into_problems()));
-    Problems::or_else(problems, Some(files))
+    Problems::checked(problems, Some(files))
 }
 
 /// Lays a list over the older ones and notes why, where it doesn't fit; `value` is the list as written.
 pub fn lay(book: &mut PriceBook, since: Timestamp, list: &PriceList, value: &Value<'_>) {
     for conflict in book.lay(since, list.clone()).err().into_iter().flatten() {
-        plan_of(value, &conflict.plan).note(format!("{conflict} (older lists)"));
+        plan_of(value, &conflict.plan).note(conflict.to_string());
     }
 }
 
@@ -88,11 +88,8 @@ pub fn plans(value: &Value<'_>) -> Option<PriceList> {
     let mut list = PriceList::new();
     for item in value.list("a price list is a list of plans")? {
         let Some((id, plan)) = plan(&item) else { continue };
-        match list.entry(id) {
-            std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(plan)),
-            std::collections::btree_map::Entry::Occupied(taken) => {
-                item.note(format!("plan `{}` stands in this list already", taken.key()));
-            }
+        if list.insert(id.clone(), plan).is_some() {
+            item.note(format!("plan `{id}` stands in this list already"));
         }
     }
     Some(list)

@@ -43,7 +43,7 @@ pub struct Problems(Vec<Problem>);
 
 impl Problems {
     /// `Ok` of what was read, if nothing is wrong with it.
-    pub fn or_else<T>(problems: Vec<Problem>, read: Option<T>) -> Result<T, Self> {
+    pub fn checked<T>(problems: Vec<Problem>, read: Option<T>) -> Result<T, Self> {
         match read {
             Some(read) if problems.is_empty() => Ok(read),
             _ => Err(Self(problems)),

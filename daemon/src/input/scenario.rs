@@ -42,7 +42,7 @@ impl Scenario {
     fn of(file: &str, node: &Node) -> Result<Self, Problems> {
         let report = Report::new(file.to_owned());
         let scenario = scenario(&Value::document(node, &report));
-        Problems::or_else(report.into_problems(), scenario)
+        Problems::checked(report.into_problems(), scenario)
     }
 }
 

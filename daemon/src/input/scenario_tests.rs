@@ -180,6 +180,12 @@ fn an_entry_that_does_not_fit_those_before_it_is_refused() {
             "amount",
             "an amount in KWD has at most 3 decimals",
         ),
+        (
+            vec![OPEN, r#""do": "deposit", "account": "ann", "amount": "5.000""#],
+            2,
+            "amount",
+            "an amount in USD has at most 2 decimals",
+        ),
         (vec![OPEN, &outage("2026-01-05T12:00:01Z")], 2, "since", "12 hours or more"),
         (vec![OPEN, &outage("2026-01-07T12:00:00Z")], 2, "since", "12 hours or more"),
         (vec![OPEN, &outage("2026-01-05T10:00:00Z")], 2, "since", "entry 1 is of 2026-01-05T10:00:00Z"),

@@ -112,9 +112,10 @@ pub fn named<'a, T>(
             all_good = false;
             member.note(format!("the key is a name: {A_NAME}"));
         }
-        match read(&member) {
-            Some(read) => drop(read_ones.insert(key.to_owned(), read)),
-            None => all_good = false,
+        if let Some(read) = read(&member) {
+            read_ones.insert(key.to_owned(), read);
+        } else {
+            all_good = false;
         }
     }
     all_good.then_some(read_ones)
