@@ -1,1 +1,44 @@
+//! Bursar's books: every line of SQL, behind one [`Store`].
+//!
+//! The files stand in the order in which the daemon meets them: opening, the accounts and what is due,
+//! committing decisions, money from outside, what holds for all, runs and the queue, and at last reading
+//! and checking the books.
 
+mod error;
+mod open;
+mod schema;
+mod settings;
+
+mod bulk;
+mod cells;
+
+mod accounts;
+mod load;
+mod service_row;
+
+mod commit;
+mod write;
+
+mod intents;
+mod receipts;
+
+mod due;
+mod parked;
+
+mod queue;
+mod runs;
+mod shards;
+
+pub use commit::{Commit, DueSeconds, Outcome, Stamp};
+pub use error::StoreError;
+pub use intents::{Answered, OpenIntent};
+pub use load::{CorruptAccount, Scope};
+pub use open::{Opening, Store};
+pub use parked::Parked;
+pub use queue::Wake;
+pub use receipts::NewReceipt;
+pub use runs::{Counts, Moved, NewRun, Run, RunEnd, RunId, RunState};
+pub use shards::{Shard, ShardProgress, ShardState};
+
+/// What every question to the store answers.
+pub type Result<T> = std::result::Result<T, StoreError>;

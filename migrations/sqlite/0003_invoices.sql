@@ -1,0 +1,74 @@
+-- Invoices and their lines. What was issued never changes; only the payment moves on. Series, public
+-- number, tax, dates and the parties' data as of issue are reserved: they are given in a step of their own
+-- before anything is sent.
+
+create table invoices (
+    account_id integer not null references accounts (id),
+    number integer not null,
+    issued_at integer not null,
+    recorded_at integer not null,
+    total integer not null constraint invoice_total_is_positive check (total >= 0),
+    paid integer not null,
+    paid_at integer,
+    overdue integer not null check (overdue in (0, 1)),
+    tries_made integer not null check (tries_made >= 0),
+    first_try_due integer not null check (first_try_due in (0, 1)),
+    first_failed_at integer,
+    tries_done_until integer not null,
+    new_card_at integer,
+    series text,
+    public_number integer,
+    net integer,
+    tax integer,
+    tax_rate_code text,
+    document_date integer,
+    supply_from integer,
+    supply_to integer,
+    seller text,
+    buyer text,
+    primary key (account_id, number),
+    constraint invoice_paid_within_total check (paid between 0 and total),
+    constraint invoice_paid_fits_state check ((paid = total) = (paid_at is not null)),
+    constraint invoice_number_is_whole check ((series is null) = (public_number is null)),
+    constraint invoice_number_is_free unique (series, public_number)
+) strict, without rowid;
+
+create table invoice_lines (
+    account_id integer not null,
+    invoice integer not null,
+    position integer not null,
+    service integer not null,
+    kind text not null constraint line_kind_is_known
+        check (kind in ('hours', 'month', 'prorated', 'trial_overage', 'upgrade', 'usage')),
+    period_from integer not null,
+    period_to integer not null,
+    amount integer not null constraint line_amount_is_positive check (amount >= 0),
+    -- JSON: what the amount was computed from.
+    basis text not null,
+    net integer,
+    tax integer,
+    tax_rate_code text,
+    primary key (account_id, invoice, position),
+    foreign key (account_id, invoice) references invoices (account_id, number),
+    foreign key (account_id, service) references services (account_id, number),
+    constraint line_period_is_ordered check (period_from < period_to)
+) strict, without rowid;
+
+-- A month or stretch of a server is billed once. The period comes first: lines are issued month by month,
+-- so new keys are neighbours.
+create unique index line_period_is_billed_once on invoice_lines (period_from, account_id, service)
+    where kind in ('hours', 'month', 'prorated');
+
+create trigger issued_invoice_stays before update on invoices
+when new.account_id <> old.account_id or new.number <> old.number or new.issued_at <> old.issued_at
+    or new.recorded_at <> old.recorded_at or new.total <> old.total or new.paid < old.paid
+    or (old.paid_at is not null and new.paid_at is not old.paid_at)
+    or (old.public_number is not null and (new.series is not old.series or new.public_number is not old.public_number))
+begin
+    select raise(abort, 'issued_invoice_stays');
+end;
+
+create trigger issued_line_stays before update on invoice_lines
+begin
+    select raise(abort, 'issued_line_stays');
+end;

@@ -1,0 +1,28 @@
+-- The outbox: what happened, written in the transaction that caused it and numbered within its account, so
+-- that whoever is told can see that nothing is missing. Deliveries will point here; events never change.
+
+create table events (
+    account_id integer not null references accounts (id),
+    number integer not null,
+    at integer not null,
+    recorded_at integer not null,
+    kind text not null,
+    reason text constraint event_reason_is_known
+        check (reason in ('insufficient_funds', 'customer', 'unpaid', 'fraud', 'admin')),
+    service integer,
+    invoice integer,
+    primary key (account_id, number),
+    foreign key (account_id, service) references services (account_id, number),
+    foreign key (account_id, invoice) references invoices (account_id, number)
+) strict, without rowid;
+
+create trigger event_stays before update on events
+begin
+    select raise(abort, 'event_stays');
+end;
+
+create trigger event_is_kept before delete on events
+when old.at >= (select deletable_before from ledger_floor where id = 1)
+begin
+    select raise(abort, 'event_is_kept');
+end;

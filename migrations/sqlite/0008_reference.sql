@@ -1,0 +1,25 @@
+-- What holds for all accounts: the price lists in the order in which they take effect, the outages that
+-- rule 11.8 knows, and the last second at which a daemon was alive, from which outages are told.
+
+create table price_lists (
+    id integer not null primary key autoincrement,
+    effective_at integer not null,
+    -- JSON: the plans that the list names, whole.
+    body text not null,
+    recorded_at integer not null,
+    author text not null
+) strict;
+
+create index price_lists_in_order on price_lists (effective_at, id);
+
+create table outages (
+    since integer not null primary key,
+    until integer not null,
+    recorded_at integer not null,
+    constraint outage_is_ordered check (since < until)
+) strict;
+
+create table heartbeats (
+    id integer not null primary key check (id = 1),
+    last_alive_at integer not null
+) strict;

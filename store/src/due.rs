@@ -1,0 +1,126 @@
+//! What falls due when: the only thing that jobs look for.
+
+use std::collections::HashMap;
+
+use rules::{AccountId, DueKind, Timestamp};
+use sqlx::query_builder::QueryBuilder;
+use sqlx::{Row, Sqlite, SqliteConnection};
+
+use crate::bulk::{Work, push_set};
+use crate::commit::{Commit, DueSeconds};
+use crate::{Result, Store};
+
+/// Parked accounts wait for their own next try.
+macro_rules! unless_parked {
+    ($account:literal) => {
+        concat!(
+            " and not exists (select 1 from parked where parked.account_id = ",
+            $account,
+            " and parked.next_try_at > $2)"
+        )
+    };
+}
+
+const DAILY: &str = concat!(
+    "select id from accounts where daily_due_at <= $2 and id > $3 and id <= $4 and $1 = 'daily'",
+    unless_parked!("accounts.id"),
+    " order by id limit $5"
+);
+
+const OTHERS: &str = concat!(
+    "select account_id from due where kind = $1 and at <= $2 and account_id > $3 and account_id <= $4",
+    unless_parked!("due.account_id"),
+    " order by account_id limit $5"
+);
+
+impl Store {
+    /// Accounts after `after` up to `last` that have something of `kind` due at or before `now`, rising.
+    /// Asking once for a whole shard is cheaper than page by page.
+    pub async fn accounts_due(
+        &self,
+        kind: DueKind,
+        now: Timestamp,
+        after: AccountId,
+        last: AccountId,
+        limit: u32,
+    ) -> Result<Vec<AccountId>> {
+        let question = if kind == DueKind::Daily { DAILY } else { OTHERS };
+        let ids: Vec<i64> = sqlx::query_scalar(question)
+            .bind(kind.name())
+            .bind(now.secs())
+            .bind(after.0)
+            .bind(last.0)
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        Ok(ids.into_iter().map(AccountId).collect())
+    }
+
+    /// How many accounts have something of `kind` due, parked ones included.
+    pub async fn accounts_due_count(&self, kind: DueKind, now: Timestamp) -> Result<u64> {
+        let question = match kind {
+            DueKind::Daily => "select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily'",
+            _ => "select count(*) from due where kind = $1 and at <= $2",
+        };
+        let count: i64 =
+            sqlx::query_scalar(question).bind(kind.name()).bind(now.secs()).fetch_one(self.readers()).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The first second at which anything of `kind` falls due. Of the daily kind it reads all accounts.
+    pub async fn next_due(&self, kind: DueKind) -> Result<Option<Timestamp>> {
+        let question = match kind {
+            DueKind::Daily => "select min(daily_due_at) from accounts where $1 = 'daily'",
+            _ => "select min(at) from due where kind = $1 and at is not null",
+        };
+        let at: Option<i64> = sqlx::query_scalar(question).bind(kind.name()).fetch_one(self.readers()).await?;
+        Ok(at.map(Timestamp::from_secs))
+    }
+}
+
+/// The daily second has a column of its own in the account's row.
+pub fn daily_due(due: &DueSeconds) -> Option<Timestamp> {
+    due.iter().find(|(kind, _)| *kind == DueKind::Daily).and_then(|(_, at)| *at)
+}
+
+/// Writes the due seconds that moved: most commits move none.
+pub async fn write(work: &mut Work<'_>, commits: &[&Commit]) -> Result<()> {
+    let keys: Vec<i64> = commits.iter().map(|commit| commit.changes.id().0).collect();
+    let mut statement = QueryBuilder::<Sqlite>::new("select account_id, kind, at from due where account_id in ");
+    push_set(&mut statement, &keys);
+    let mut known = HashMap::new();
+    for row in statement.build().fetch_all(work.step()?).await? {
+        known.insert((row.try_get::<i64, _>(0)?, row.try_get::<String, _>(1)?), row.try_get::<Option<i64>, _>(2)?);
+    }
+    let mut moved = Vec::new();
+    for commit in commits {
+        let account = commit.changes.id().0;
+        for (kind, at) in commit.due.iter().filter(|(kind, _)| *kind != DueKind::Daily) {
+            let at = at.map(Timestamp::secs);
+            if known.get(&(account, kind.name().to_owned())).copied().flatten() != at {
+                moved.push((account, kind.name(), at));
+            }
+        }
+    }
+    upsert(work, &moved).await
+}
+
+/// Writes the due seconds of an account that has none yet.
+pub async fn write_first(connection: &mut SqliteConnection, account: AccountId, due: &DueSeconds) -> Result<()> {
+    let others = due.iter().filter(|(kind, at)| *kind != DueKind::Daily && at.is_some());
+    let rows: Vec<_> = others.map(|(kind, at)| (account.0, kind.name(), at.map(Timestamp::secs))).collect();
+    upsert(&mut Work::new(connection, None), &rows).await
+}
+
+async fn upsert(work: &mut Work<'_>, rows: &[(i64, &'static str, Option<i64>)]) -> Result<()> {
+    work.values(
+        "insert into due (account_id, kind, at) ",
+        rows,
+        |cells, (account, kind, at)| {
+            cells.push_bind(*account).push_bind(*kind).push_bind(*at);
+        },
+        " on conflict (account_id, kind) do update set at = excluded.at",
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Charges of saved cards: found when unanswered, answered once.
+
+use rules::{AccountId, Answer, Intent, Timestamp};
+use sqlx::{Row, SqliteConnection};
+
+use crate::cells::{Cells, Problem};
+use crate::load::read_intent;
+use crate::receipts::{self, NewReceipt};
+use crate::{Result, Store, StoreError};
+
+/// A charge that waits for its answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenIntent {
+    pub account: AccountId,
+    pub intent: Intent,
+    /// When it was committed: its two minutes count from here (rule 11.7).
+    pub recorded_at: Timestamp,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answered {
+    /// It is the one that the books will use.
+    First,
+    /// It came after a pending one; a success is money in the inbox now.
+    Late,
+    /// Another answer stands, or this one was known.
+    Known,
+}
+
+/// Under which provider a late success of a card is kept; its payment is the intent's key.
+pub const CARD: &str = "card";
+
+impl Store {
+    /// Charges without an answer, in the order in which they fell due.
+    pub async fn intents_open(&self, limit: u32) -> Result<Vec<OpenIntent>> {
+        let rows = sqlx::query(
+            "select account_id, recorded_at, key, purpose, card, amount, due_at, answer from intents
+            where answer is null order by due_at, account_id, key limit $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        let read = |cells: &mut Cells<'_>| -> std::result::Result<OpenIntent, Problem> {
+            let (account, recorded_at) = (AccountId(cells.int()?), cells.time()?);
+            Ok(OpenIntent { account, recorded_at, intent: read_intent(cells)? })
+        };
+        let open = rows.iter().map(|row| read(&mut Cells::of(row)));
+        open.collect::<std::result::Result<_, _>>()
+            .map_err(|problem| StoreError::CorruptTable { table: "intents", problem })
+    }
+
+    /// Stores an answer. The first one stands; a success after a pending one is a receipt (rule 11.7).
+    pub async fn intent_answer(&self, account: AccountId, key: &str, answer: Answer, at: Timestamp) -> Result<Answered> {
+        let mut transaction = self.write().await?;
+        let answered = store_answer(&mut transaction, account, key, answer, at).await?;
+        if answered != Answered::Known {
+            touch(&mut transaction, account).await?;
+        }
+        transaction.commit().await?;
+        Ok(answered)
+    }
+
+    /// Accounts with an answer that the books have not used: to be settled on.
+    pub async fn accounts_with_answers(&self, limit: u32) -> Result<Vec<AccountId>> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "select distinct account_id from intents where used_at is null and answered_at is not null
+            order by account_id limit $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        Ok(ids.into_iter().map(AccountId).collect())
+    }
+}
+
+async fn store_answer(
+    connection: &mut SqliteConnection,
+    account: AccountId,
+    key: &str,
+    answer: Answer,
+    at: Timestamp,
+) -> Result<Answered> {
+    let row = sqlx::query("select answer, amount, late_answer from intents where account_id = $1 and key = $2")
+        .bind(account.0)
+        .bind(key)
+        .fetch_optional(&mut *connection)
+        .await?
+        .ok_or_else(|| StoreError::NotFound { what: "intent", key: key.to_owned() })?;
+    let standing: Option<String> = row.try_get(0)?;
+    let late: Option<String> = row.try_get(2)?;
+    let (change, answered) = match standing.as_deref() {
+        None => ("update intents set answer = $3, answered_at = $4 where account_id = $1 and key = $2", Answered::First),
+        Some("pending") if answer != Answer::Pending && late.is_none() => {
+            ("update intents set late_answer = $3, late_at = $4 where account_id = $1 and key = $2", Answered::Late)
+        }
+        Some(_) => return Ok(Answered::Known),
+    };
+    sqlx::query(change)
+        .bind(account.0)
+        .bind(key)
+        .bind(answer.name())
+        .bind(at.secs())
+        .execute(&mut *connection)
+        .await?;
+    if answered == Answered::Late && answer == Answer::Succeeded {
+        let amount = rules::Micros::new(row.try_get(1)?);
+        let kind = rules::ReceiptKind::LateCardSuccess;
+        let receipt = NewReceipt { account, provider: CARD, payment: key, kind, amount, provider_at: None };
+        receipts::insert(connection, &receipt, at).await?;
+    }
+    Ok(answered)
+}
+
+/// Moves the account's version, so that a decision that was made without the news is refused.
+pub async fn touch(connection: &mut SqliteConnection, account: AccountId) -> Result<()> {
+    sqlx::query("update accounts set version = version + 1 where id = $1").bind(account.0).execute(connection).await?;
+    Ok(())
+}

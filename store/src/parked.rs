@@ -1,0 +1,76 @@
+//! Accounts that could not be settled: put aside with their error, so that the others go on.
+
+use rules::{AccountId, Timestamp};
+
+use crate::cells::Cells;
+use crate::{Result, Store, StoreError};
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parked {
+    pub account: AccountId,
+    pub name: String,
+    pub error: String,
+    pub parked_at: Timestamp,
+    pub tries: u32,
+    pub next_try_at: Timestamp,
+}
+
+impl Store {
+    /// Parks an account, or counts one more try of a parked one; how many there were.
+    pub async fn park(
+        &self,
+        account: AccountId,
+        error: &str,
+        now: Timestamp,
+        next_try_at: Timestamp,
+    ) -> Result<u32> {
+        let mut transaction = self.write().await?;
+        let tries: i64 = sqlx::query_scalar(
+            "insert into parked (account_id, error, parked_at, tries, next_try_at) values ($1, $2, $3, 1, $4)
+            on conflict (account_id) do update set error = excluded.error, tries = parked.tries + 1,
+                next_try_at = excluded.next_try_at
+            returning tries",
+        )
+        .bind(account.0)
+        .bind(error)
+        .bind(now.secs())
+        .bind(next_try_at.secs())
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(u32::try_from(tries).unwrap_or(u32::MAX))
+    }
+
+    /// Takes accounts back into work; those of `accounts` that were not parked are none of its concern.
+    pub async fn unpark(&self, accounts: &[AccountId]) -> Result<()> {
+        let mut transaction = self.write().await?;
+        for account in accounts {
+            sqlx::query("delete from parked where account_id = $1").bind(account.0).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// All that is parked, the longest first.
+    pub async fn parked(&self) -> Result<Vec<Parked>> {
+        let rows = sqlx::query(
+            "select parked.account_id, accounts.name, error, parked_at, tries, next_try_at
+            from parked join accounts on accounts.id = parked.account_id
+            order by parked_at, parked.account_id",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        let read = |cells: &mut Cells<'_>| {
+            Ok(Parked {
+                account: AccountId(cells.int()?),
+                name: cells.text()?,
+                error: cells.text()?,
+                parked_at: cells.time()?,
+                tries: cells.small()?,
+                next_try_at: cells.time()?,
+            })
+        };
+        let parked = rows.iter().map(|row| read(&mut Cells::of(row)));
+        parked.collect::<std::result::Result<_, _>>().map_err(|problem| StoreError::CorruptTable { table: "parked", problem })
+    }
+}

@@ -1,0 +1,276 @@
+//! Runs of the jobs: the proof of what ran when, over how much, with which outcome.
+
+use std::collections::BTreeMap;
+
+use rules::{AccountId, Micros, Timestamp};
+use serde::{Deserialize, Serialize};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use crate::cells::{Cells, Problem};
+use crate::queue::{Wake, push_wakes};
+use crate::write::json;
+use crate::{Result, Store, StoreError, shards};
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub i64);
+
+/// How many of what: by kind of change, or by outcome.
+pub type Counts = BTreeMap<String, i64>;
+
+/// Amounts by currency.
+pub type Moved = BTreeMap<String, Micros>;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    Queued,
+    Running,
+    Done,
+    Failed,
+    /// It waits for an admin: its preview was beyond the band.
+    Held,
+}
+
+impl RunState {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Held => "held",
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewRun<'a> {
+    pub job: &'a str,
+    /// The nominal time of a calendar run; none of a sweep or of what an admin asked for.
+    pub slot: Option<Timestamp>,
+    pub asked_by: &'a str,
+    /// Older slots that this run makes up for.
+    pub covered: &'a [Timestamp],
+    /// First and last account of each shard.
+    pub shards: &'a [(AccountId, AccountId)],
+    /// How many accounts there are to look at.
+    pub total: u64,
+    pub now: Timestamp,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Run {
+    pub id: RunId,
+    pub job: String,
+    pub slot: Option<Timestamp>,
+    pub asked_by: String,
+    pub state: RunState,
+    /// What a preview counted, as JSON, of a run that is or was held.
+    pub preview: Option<String>,
+    pub covered_by: Option<RunId>,
+    pub opened_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub total: u64,
+    pub done: u64,
+    pub moved: Moved,
+    pub counts: Counts,
+    pub error: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunEnd<'a> {
+    Done,
+    Failed(&'a str),
+}
+
+/// In the order in which [`read_run`] takes them.
+macro_rules! select_runs {
+    ($tail:literal) => {
+        concat!(
+            "select id, job, slot, asked_by, state, preview, covered_by, opened_at, started_at, finished_at, total,
+            done, moved, counts, error from runs ",
+            $tail
+        )
+    };
+}
+
+impl Store {
+    /// Opens a run with its shards, the older slots it covers and a wake for each shard; none if its slot is
+    /// taken, by whichever daemon was faster.
+    pub async fn run_open(&self, new: &NewRun<'_>) -> Result<Option<Run>> {
+        let mut transaction = self.write().await?;
+        let id: Option<i64> = sqlx::query_scalar(
+            "insert into runs (job, slot, asked_by, state, opened_at, total, done, moved, counts)
+            values ($1, $2, $3, 'queued', $4, $5, 0, '{}', '{}')
+            on conflict (job, slot) where slot is not null do nothing
+            returning id",
+        )
+        .bind(new.job)
+        .bind(new.slot.map(Timestamp::secs))
+        .bind(new.asked_by)
+        .bind(new.now.secs())
+        .bind(i64::try_from(new.total).unwrap_or(i64::MAX))
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(id) = id.map(RunId) else {
+            transaction.rollback().await?;
+            return Ok(None);
+        };
+        for slot in new.covered {
+            cover(&mut transaction, new, *slot, id).await?;
+        }
+        shards::insert(&mut transaction, id, new.shards).await?;
+        if let Some(queue) = self.queue_name() {
+            let wakes = (0..new.shards.len()).map(|shard| Wake::of_shard(new.job, id, new.slot, shard)).collect::<Vec<_>>();
+            push_wakes(&mut transaction, queue, &wakes).await?;
+        }
+        transaction.commit().await?;
+        self.run(id).await
+    }
+
+    pub async fn run(&self, id: RunId) -> Result<Option<Run>> {
+        let row = sqlx::query(select_runs!("where id = $1")).bind(id.0).fetch_optional(self.readers()).await?;
+        row.as_ref().map(read_run).transpose()
+    }
+
+    /// The newest runs, of one job or of all.
+    pub async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<Run>> {
+        let rows = match job {
+            Some(job) => sqlx::query(select_runs!("where job = $1 order by id desc limit $2")).bind(job),
+            None => sqlx::query(select_runs!("order by id desc limit $1")),
+        };
+        let rows = rows.bind(i64::from(limit)).fetch_all(self.readers()).await?;
+        rows.iter().map(read_run).collect()
+    }
+
+    /// Runs that are still to do, the oldest first.
+    pub async fn runs_unfinished(&self) -> Result<Vec<Run>> {
+        let rows = sqlx::query(select_runs!("where state in ('queued', 'running', 'held') order by id"))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(read_run).collect()
+    }
+
+    /// The newest slot of a job that was opened or covered.
+    pub async fn last_slot(&self, job: &str) -> Result<Option<Timestamp>> {
+        let slot: Option<i64> = sqlx::query_scalar("select max(slot) from runs where job = $1 and slot is not null")
+            .bind(job)
+            .fetch_one(self.readers())
+            .await?;
+        Ok(slot.map(Timestamp::from_secs))
+    }
+
+    /// From queued to running; again is no harm.
+    pub async fn run_start(&self, id: RunId, now: Timestamp) -> Result<()> {
+        let change = "update runs set state = 'running', started_at = coalesce(started_at, $2)
+            where id = $1 and state in ('queued', 'running')";
+        self.change_run(sqlx::query(change).bind(id.0).bind(now.secs()), id).await
+    }
+
+    /// Holds a run back with what its preview counted; it has committed nothing yet.
+    pub async fn run_hold(&self, id: RunId, preview: &str) -> Result<()> {
+        let change = "update runs set state = 'held', preview = $2 where id = $1 and state in ('queued', 'running')";
+        self.change_run(sqlx::query(change).bind(id.0).bind(preview), id).await
+    }
+
+    /// Lets a held run go on as if nothing had been; its wakes are the caller's to push again.
+    pub async fn run_release(&self, id: RunId) -> Result<()> {
+        let change = "update runs set state = 'queued' where id = $1 and state = 'held'";
+        self.change_run(sqlx::query(change).bind(id.0), id).await
+    }
+
+    /// Ends a run, with the sums of its shards.
+    pub async fn run_finish(&self, id: RunId, end: RunEnd<'_>, now: Timestamp) -> Result<()> {
+        let (state, error) = match end {
+            RunEnd::Done => (RunState::Done, None),
+            RunEnd::Failed(error) => (RunState::Failed, Some(error)),
+        };
+        let mut transaction = self.write().await?;
+        let (mut done, mut moved, mut counts) = (0, Moved::new(), Counts::new());
+        for shard in shards::of_run(&mut transaction, id).await? {
+            done += shard.done;
+            for (currency, amount) in shard.moved {
+                let sum = moved.entry(currency).or_default();
+                *sum = sum.checked_add(amount).unwrap_or(Micros::new(i64::MAX));
+            }
+            for (what, count) in shard.counts {
+                *counts.entry(what).or_default() += count;
+            }
+        }
+        let written = sqlx::query(
+            "update runs set state = $2, error = $3, finished_at = $4, started_at = coalesce(started_at, $4),
+                done = $5, moved = $6, counts = $7
+            where id = $1 and state in ('queued', 'running', 'held')",
+        )
+        .bind(id.0)
+        .bind(state.name())
+        .bind(error)
+        .bind(now.secs())
+        .bind(i64::try_from(done).unwrap_or(i64::MAX))
+        .bind(json(&moved)?)
+        .bind(json(&counts)?)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        found(written.rows_affected(), id)
+    }
+
+    async fn change_run(
+        &self,
+        change: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+        id: RunId,
+    ) -> Result<()> {
+        let mut transaction = self.write().await?;
+        let written = change.execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        found(written, id)
+    }
+}
+
+fn found(written: u64, id: RunId) -> Result<()> {
+    if written == 1 { Ok(()) } else { Err(StoreError::NotFound { what: "run in that state", key: id.0.to_string() }) }
+}
+
+/// Records an older slot as done by `by`; one that has a run of its own keeps it.
+async fn cover(connection: &mut SqliteConnection, new: &NewRun<'_>, slot: Timestamp, by: RunId) -> Result<()> {
+    sqlx::query(
+        "insert into runs (job, slot, asked_by, state, covered_by, opened_at, finished_at, total, done, moved, counts)
+        values ($1, $2, $3, 'done', $4, $5, $5, 0, 0, '{}', '{}')
+        on conflict (job, slot) where slot is not null do nothing",
+    )
+    .bind(new.job)
+    .bind(slot.secs())
+    .bind(new.asked_by)
+    .bind(by.0)
+    .bind(new.now.secs())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn read_run(row: &SqliteRow) -> Result<Run> {
+    let read = |cells: &mut Cells<'_>| -> std::result::Result<Run, Problem> {
+        Ok(Run {
+            id: RunId(cells.int()?),
+            job: cells.text()?,
+            slot: cells.maybe_time()?,
+            asked_by: cells.text()?,
+            state: cells.name()?,
+            preview: cells.maybe_text()?,
+            covered_by: cells.maybe_int()?.map(RunId),
+            opened_at: cells.time()?,
+            started_at: cells.maybe_time()?,
+            finished_at: cells.maybe_time()?,
+            total: cells.int()?.unsigned_abs(),
+            done: cells.int()?.unsigned_abs(),
+            moved: cells.json()?,
+            counts: cells.json()?,
+            error: cells.maybe_text()?,
+        })
+    };
+    read(&mut Cells::of(row)).map_err(|problem| StoreError::CorruptTable { table: "runs", problem })
+}

@@ -1,0 +1,186 @@
+//! Books to try things on: accounts, services and decisions made by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rules::{
+    Account, AccountId, Changes, Currency, Daily, DailyState, DueKind, Kind, Micros, Order, Period, Progress, Sequences,
+    Service, Standing, Timestamp, Transfer, TransferKind,
+};
+use store::{Commit, DueSeconds, Opening, Outcome, Scope, Stamp, Store};
+use tempfile::TempDir;
+
+pub const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
+pub const STAMP: Stamp = Stamp { recorded_at: NOW, run: None };
+pub const NOTHING_DUE: DueSeconds = [
+    (DueKind::Daily, None),
+    (DueKind::Term, None),
+    (DueKind::Retention, None),
+    (DueKind::Invoice, None),
+    (DueKind::Collection, None),
+    (DueKind::Trial, None),
+];
+
+pub struct Books {
+    pub store: Store,
+    pub directory: TempDir,
+}
+
+impl Books {
+    pub async fn new() -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let url = format!("sqlite:{}", directory.path().join("books.db").display());
+        let store = Store::open(&url, Opening::serving(NOW)).await.expect("open");
+        Self { store, directory }
+    }
+
+    pub fn url(&self) -> String {
+        format!("sqlite:{}", self.store.path().display())
+    }
+
+    /// An account as opened.
+    pub async fn open_account(&self, name: &str) -> Account {
+        let id = self.store.account_insert(&account(name), &NOTHING_DUE, NOW).await.expect("insert");
+        self.load(id).await
+    }
+
+    pub async fn load(&self, id: AccountId) -> Account {
+        let mut loaded = self.store.accounts_load(&[id], Scope::All).await.expect("load");
+        loaded.pop().expect("the account").expect("readable")
+    }
+
+    /// Commits one account's changes, which must be fresh.
+    pub async fn commit(&self, changes: Changes) -> Account {
+        let id = changes.id();
+        let batch = [Commit { changes, due: NOTHING_DUE }];
+        let outcomes = self.store.commit(&batch, STAMP, None).await.expect("commit");
+        assert_eq!(outcomes, [Outcome::Written]);
+        self.load(id).await
+    }
+
+    /// Commits what must be refused; the name of the constraint.
+    pub async fn refused(&self, changes: Changes) -> String {
+        let batch = [Commit { changes, due: NOTHING_DUE }];
+        match self.store.commit(&batch, STAMP, None).await {
+            Err(store::StoreError::Constraint { name }) => name,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// Does to the file what the store would not, past its constraints and triggers.
+    pub async fn tamper(&self, sql: &str) {
+        self.execute(sql, true).await.expect("tampering");
+    }
+
+    /// As any program with the file could, under the schema's own guard.
+    pub async fn try_sql(&self, sql: &str) -> Result<(), String> {
+        self.execute(sql, false).await
+    }
+
+    async fn execute(&self, sql: &str, unguarded: bool) -> Result<(), String> {
+        use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.store.path()).foreign_keys(!unguarded);
+        let mut connection = options.connect().await.expect("a connection");
+        if unguarded {
+            let triggers: Vec<String> = sqlx::query_scalar("select name from sqlite_schema where type = 'trigger'")
+                .fetch_all(&mut connection)
+                .await
+                .expect("triggers");
+            for trigger in triggers {
+                let drop = AssertSqlSafe(format!("drop trigger {trigger}"));
+                sqlx::query(drop).execute(&mut connection).await.expect("drop");
+            }
+            sqlx::query("pragma ignore_check_constraints = on").execute(&mut connection).await.expect("pragma");
+        }
+        let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await;
+        connection.close().await.expect("close");
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+pub fn units(whole: i64) -> Micros {
+    Micros::new(whole * 1_000_000)
+}
+
+pub fn account(name: &str) -> Account {
+    Account {
+        id: AccountId(0),
+        name: name.to_owned(),
+        currency: Currency::USD,
+        opened_at: NOW,
+        version: 0,
+        settled_at: NOW,
+        standing: Standing::Active,
+        verified: true,
+        card: None,
+        resume_on_deposit: false,
+        wallet: Micros::ZERO,
+        brought_in: Micros::ZERO,
+        trial: None,
+        daily_paid_until: NOW,
+        invoiced_until: NOW,
+        next: Sequences { transfer: 1, event: 1, service: 1, invoice: 1, charge: 1 },
+        waiting: None,
+        services: Vec::new(),
+        invoices: Vec::new(),
+        intents: Vec::new(),
+        receipts: Vec::new(),
+    }
+}
+
+pub fn order(plan: &str) -> Order {
+    Order { plan: plan.to_owned(), quantities: BTreeMap::new(), options: BTreeSet::new() }
+}
+
+pub fn changes(account: Account) -> Changes {
+    Changes {
+        account,
+        transfers: Vec::new(),
+        events: Vec::new(),
+        lines: Vec::new(),
+        services: Vec::new(),
+        invoices: Vec::new(),
+        new_intents: Vec::new(),
+        used_intents: Vec::new(),
+        used_receipts: Vec::new(),
+        progress: Progress::Settled,
+        outcome: None,
+    }
+}
+
+/// A transfer of the account's next number, with its effect on the wallet.
+pub fn book(changes: &mut Changes, kind: TransferKind, amount: Micros) {
+    let account = &mut changes.account;
+    let transfer = Transfer {
+        number: account.next.transfer,
+        effective_at: NOW,
+        kind,
+        amount,
+        service: None,
+        invoice: None,
+        period: None,
+        basis: None,
+        author: None,
+        reason: None,
+    };
+    account.next.transfer += 1;
+    account.wallet = Micros::new(account.wallet.get() + kind.wallet_sign() * amount.get());
+    if matches!(kind, TransferKind::Deposit | TransferKind::CardCredit) {
+        account.brought_in = Micros::new(account.brought_in.get() + amount.get());
+    }
+    changes.transfers.push(transfer);
+}
+
+/// A new daily instance of the account.
+pub fn add_daily(changes: &mut Changes, name: &str) -> i64 {
+    let number = changes.account.next.service;
+    changes.account.next.service += 1;
+    changes.services.push(number);
+    changes.account.services.push(Service {
+        number,
+        name: name.to_owned(),
+        created_at: NOW,
+        order: order("dms"),
+        kind: Kind::Daily(Daily { state: DailyState::Enabled, paid: Period::new(NOW, NOW.next_midnight()) }),
+    });
+    number
+}

@@ -1,0 +1,41 @@
+//! Opening: settings, migrations, what is refused.
+
+use store::{Opening, Store, StoreError};
+
+use crate::books::{Books, NOW};
+
+#[tokio::test]
+async fn opens_twice_and_beside() {
+    let books = Books::new().await;
+    Store::open(&books.url(), Opening::serving(NOW)).await.expect("again");
+    Store::open(&books.url(), Opening::beside()).await.expect("beside");
+}
+
+#[tokio::test]
+async fn another_schema_is_refused() {
+    let books = Books::new().await;
+    books.tamper("insert into bursar_migrations values (99, 'later', 0)").await;
+    for opening in [Opening::serving(NOW), Opening::beside()] {
+        let error = Store::open(&books.url(), opening).await.expect_err("newer");
+        assert!(matches!(error, StoreError::SchemaTooNew { found: 99, .. }), "{error}");
+    }
+    books.tamper("delete from bursar_migrations where version > 3").await;
+    let error = Store::open(&books.url(), Opening::beside()).await.expect_err("older");
+    assert!(matches!(error, StoreError::SchemaTooOld { found: 3, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_of_ours_is_refused() {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let path = directory.path().join("file.db");
+    let url = format!("sqlite:{}", path.display());
+    let error = Store::open(&url, Opening::beside()).await.expect_err("missing");
+    assert!(matches!(error, StoreError::NoSuchDatabase { .. }), "{error}");
+    std::fs::write(&path, "a text that is long enough to be looked at, and no database at all".repeat(20)).expect("write");
+    let error = Store::open(&url, Opening::serving(NOW)).await.expect_err("text");
+    assert!(matches!(error, StoreError::NotADatabase { .. }), "{error}");
+    for (url, wanted) in [("postgres://localhost/bursar", "not supported yet"), ("mysql:x", "sqlite:PATH"), ("sqlite::memory:", "sqlite:PATH")] {
+        let error = Store::open(url, Opening::beside()).await.expect_err(url).to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+}
