@@ -51,7 +51,8 @@ create table invoice_lines (
     primary key (account_id, invoice, position),
     foreign key (account_id, invoice) references invoices (account_id, number),
     foreign key (account_id, service) references services (account_id, number),
-    constraint line_period_is_ordered check (period_from < period_to)
+    -- Empty where a server ended in the second of its creation.
+    constraint line_period_is_ordered check (period_from <= period_to)
 ) strict, without rowid;
 
 -- A month or stretch of a server is billed once. The period comes first: lines are issued month by month,

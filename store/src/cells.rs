@@ -1,7 +1,7 @@
 //! Reading a row cell by cell, in the order of its column list. What cannot be read is said in words: it
 //! parks one account, and does not stop the others.
 
-use rules::{Currency, Micros, Price, Timestamp};
+use rules::{Currency, Micros, Period, Price, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as NameError, StrDeserializer};
@@ -65,6 +65,12 @@ impl<'r> Cells<'r> {
 
     pub fn maybe_time(&mut self) -> Result<Option<Timestamp>, Problem> {
         Ok(self.maybe_int()?.map(Timestamp::from_secs))
+    }
+
+    /// Two cells: from and to.
+    pub fn maybe_period(&mut self) -> Result<Option<Period>, Problem> {
+        let (from, to) = (self.maybe_time()?, self.maybe_time()?);
+        Ok(from.zip(to).map(|(from, to)| Period::new(from, to)))
     }
 
     pub fn micros(&mut self) -> Result<Micros, Problem> {

@@ -25,20 +25,29 @@ mod receipts;
 mod due;
 mod parked;
 
+mod outages;
+mod prices;
+
 mod queue;
 mod runs;
 mod shards;
 
+mod books;
+mod verify;
+
+pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use commit::{Commit, DueSeconds, Outcome, Stamp};
 pub use error::StoreError;
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
 pub use open::{Opening, Store};
 pub use parked::Parked;
+pub use prices::PublishedList;
 pub use queue::Wake;
 pub use receipts::NewReceipt;
 pub use runs::{Counts, Moved, NewRun, Run, RunEnd, RunId, RunState};
 pub use shards::{Shard, ShardProgress, ShardState};
+pub use verify::Violation;
 
 /// What every question to the store answers.
 pub type Result<T> = std::result::Result<T, StoreError>;

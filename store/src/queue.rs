@@ -1,12 +1,20 @@
 //! The queue's tables in the same file: wakes, pushed in the transaction of what they point to.
 
-use apalis_sqlite::{SqliteStorage, SqliteTask, queries};
+use std::time::Duration;
+
+use apalis_sqlite::{Config, SqliteStorage, SqliteTask, queries};
 use rules::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 
 use crate::runs::RunId;
 use crate::{Result, Store, StoreError};
+
+/// Few: whoever takes a wake holds it until it is its turn.
+const WAKES_AT_ONCE: usize = 4;
+
+/// A worker that misses two of these has lost its wakes.
+const WORKER_HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Says where to look. What is due is found in the books: a lost wake costs time, a doubled one nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -40,6 +48,50 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// The queue as apalis' workers take from it; each task is a [`Wake`] in JSON. None without a queue.
+    pub fn wakes(&self) -> Option<SqliteStorage<serde_json::Value>> {
+        let config = Config::default()
+            .queue(self.queue_name()?)
+            .batch_size(WAKES_AT_ONCE)
+            .heartbeat_interval(WORKER_HEARTBEAT)
+            .persist_results(false);
+        Some(SqliteStorage::new(self.queue_pool()).with_config(config))
+    }
+
+    /// How many wakes no worker has taken yet.
+    pub async fn wakes_waiting(&self) -> Result<u64> {
+        let Some(queue) = self.queue_name() else { return Ok(0) };
+        let waiting: i64 = sqlx::query_scalar("select count(*) from Jobs where job_type = $1 and status = 'Pending'")
+            .bind(queue)
+            .fetch_one(self.readers())
+            .await?;
+        Ok(waiting.unsigned_abs())
+    }
+
+    /// Forgets wakes that ended before `before`, and workers that were last seen before it.
+    pub async fn wakes_purge(&self, before: Timestamp) -> Result<u64> {
+        let Some(queue) = self.queue_name() else { return Ok(0) };
+        let mut transaction = self.write().await?;
+        let purged = sqlx::query(
+            "delete from Jobs where job_type = $1 and status in ('Done', 'Failed', 'Killed')
+                and coalesce(done_at, run_at) < $2",
+        )
+        .bind(queue)
+        .bind(before.secs())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "delete from Workers where worker_type = $1 and last_seen < $2
+                and not exists (select 1 from Jobs where Jobs.lock_by = Workers.id)",
+        )
+        .bind(queue)
+        .bind(before.secs())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(purged.rows_affected())
     }
 
     /// Wakes a job's workers by themselves, for what is not a run.

@@ -77,7 +77,7 @@ pub fn read(cells: &mut Cells<'_>) -> Result<Service, Problem> {
     let state = cells.text()?;
     let reason: Option<StopReason> = cells.maybe_name()?;
     let stopped_at = cells.maybe_time()?;
-    let paid = cells.maybe_time()?.zip(cells.maybe_time()?).map(|(from, to)| Period::new(from, to));
+    let paid = cells.maybe_period()?;
     let (months, anchor) = (cells.maybe_small()?, cells.maybe_time()?);
     let (ends_with_period, stage) = (cells.maybe_flag()?, cells.maybe_text()?);
     let (billable_from, meter) = (cells.maybe_time()?, cells.maybe_json()?);

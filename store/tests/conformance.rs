@@ -2,7 +2,15 @@
 
 #[path = "conformance/books.rs"]
 mod books;
+#[path = "conformance/constraints.rs"]
+mod constraints;
+#[path = "conformance/due.rs"]
+mod due;
 #[path = "conformance/opening.rs"]
 mod opening;
+#[path = "conformance/payments.rs"]
+mod payments;
 #[path = "conformance/round_trip.rs"]
 mod round_trip;
+#[path = "conformance/running.rs"]
+mod running;

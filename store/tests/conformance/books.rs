@@ -7,6 +7,8 @@ use rules::{
     Service, Standing, Timestamp, Transfer, TransferKind,
 };
 use store::{Commit, DueSeconds, Opening, Outcome, Scope, Stamp, Store};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -22,7 +24,8 @@ pub const NOTHING_DUE: DueSeconds = [
 
 pub struct Books {
     pub store: Store,
-    pub directory: TempDir,
+    /// Removes the file in the end.
+    _directory: TempDir,
 }
 
 impl Books {
@@ -30,7 +33,7 @@ impl Books {
         let directory = TempDir::new().expect("a directory");
         let url = format!("sqlite:{}", directory.path().join("books.db").display());
         let store = Store::open(&url, Opening::serving(NOW)).await.expect("open");
-        Self { store, directory }
+        Self { store, _directory: directory }
     }
 
     pub fn url(&self) -> String {
@@ -44,7 +47,11 @@ impl Books {
     }
 
     pub async fn load(&self, id: AccountId) -> Account {
-        let mut loaded = self.store.accounts_load(&[id], Scope::All).await.expect("load");
+        self.load_with(id, Scope::All).await
+    }
+
+    pub async fn load_with(&self, id: AccountId, scope: Scope<'_>) -> Account {
+        let mut loaded = self.store.accounts_load(&[id], scope).await.expect("load");
         loaded.pop().expect("the account").expect("readable")
     }
 
@@ -68,33 +75,62 @@ impl Books {
 
     /// Does to the file what the store would not, past its constraints and triggers.
     pub async fn tamper(&self, sql: &str) {
-        self.execute(sql, true).await.expect("tampering");
+        let mut connection = self.connection(false).await;
+        let triggers: Vec<(String, String)> =
+            sqlx::query_as("select name, sql from sqlite_schema where type = 'trigger'")
+                .fetch_all(&mut connection)
+                .await
+                .expect("triggers");
+        run(&mut connection, "pragma ignore_check_constraints = on").await.expect("pragma");
+        for (name, _) in &triggers {
+            run(&mut connection, &format!("drop trigger {name}")).await.expect("drop");
+        }
+        run(&mut connection, sql).await.expect(sql);
+        for (_, trigger) in &triggers {
+            run(&mut connection, trigger).await.expect("restore");
+        }
+        connection.close().await.expect("close");
     }
 
     /// As any program with the file could, under the schema's own guard.
     pub async fn try_sql(&self, sql: &str) -> Result<(), String> {
-        self.execute(sql, false).await
+        let mut connection = self.connection(true).await;
+        let done = run(&mut connection, sql).await;
+        connection.close().await.expect("close");
+        done
     }
 
-    async fn execute(&self, sql: &str, unguarded: bool) -> Result<(), String> {
-        use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.store.path()).foreign_keys(!unguarded);
-        let mut connection = options.connect().await.expect("a connection");
-        if unguarded {
-            let triggers: Vec<String> = sqlx::query_scalar("select name from sqlite_schema where type = 'trigger'")
+    /// All rows of all tables, as text.
+    pub async fn dump(&self) -> String {
+        let mut connection = self.connection(true).await;
+        let tables: Vec<String> =
+            sqlx::query_scalar("select name from sqlite_schema where type = 'table' order by name")
                 .fetch_all(&mut connection)
                 .await
-                .expect("triggers");
-            for trigger in triggers {
-                let drop = AssertSqlSafe(format!("drop trigger {trigger}"));
-                sqlx::query(drop).execute(&mut connection).await.expect("drop");
-            }
-            sqlx::query("pragma ignore_check_constraints = on").execute(&mut connection).await.expect("pragma");
+                .expect("tables");
+        let mut dump = String::new();
+        for table in tables {
+            let columns: Vec<String> = sqlx::query_scalar("select 'quote(' || name || ')' from pragma_table_info($1)")
+                .bind(&table)
+                .fetch_all(&mut connection)
+                .await
+                .expect("columns");
+            let rows = AssertSqlSafe(format!("select {} from {table} order by 1", columns.join("||'|'||")));
+            let rows: Vec<String> = sqlx::query_scalar(rows).fetch_all(&mut connection).await.expect("rows");
+            dump.push_str(&format!("{table}\n{}\n", rows.join("\n")));
         }
-        let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await;
-        connection.close().await.expect("close");
-        done.map(|_| ()).map_err(|error| error.to_string())
+        dump
     }
+
+    async fn connection(&self, guarded: bool) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.store.path()).foreign_keys(guarded);
+        options.connect().await.expect("a connection")
+    }
+}
+
+async fn run(connection: &mut SqliteConnection, sql: &str) -> Result<(), String> {
+    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
+    done.map(|_| ()).map_err(|error| error.to_string())
 }
 
 pub fn units(whole: i64) -> Micros {
@@ -118,7 +154,7 @@ pub fn account(name: &str) -> Account {
         trial: None,
         daily_paid_until: NOW,
         invoiced_until: NOW,
-        next: Sequences { transfer: 1, event: 1, service: 1, invoice: 1, charge: 1 },
+        next: Sequences::default(),
         waiting: None,
         services: Vec::new(),
         invoices: Vec::new(),

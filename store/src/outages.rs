@@ -1,0 +1,52 @@
+//! When nobody was alive (rule 11.8), and the heartbeat that tells it.
+
+use rules::{Outage, Timestamp};
+
+use crate::{Result, Store};
+
+impl Store {
+    /// Records an outage; the same one again is no harm.
+    pub async fn outage_insert(&self, outage: Outage, recorded_at: Timestamp) -> Result<()> {
+        let mut transaction = self.write().await?;
+        sqlx::query(
+            "insert into outages (since, until, recorded_at) values ($1, $2, $3) on conflict (since) do nothing",
+        )
+        .bind(outage.from.secs())
+        .bind(outage.to.secs())
+        .bind(recorded_at.secs())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// All outages, the earliest first.
+    pub async fn outages(&self) -> Result<Vec<Outage>> {
+        let rows: Vec<(i64, i64)> =
+            sqlx::query_as("select since, until from outages order by since").fetch_all(self.readers()).await?;
+        let outage = |(since, until)| Outage::new(Timestamp::from_secs(since), Timestamp::from_secs(until));
+        Ok(rows.into_iter().map(outage).collect())
+    }
+
+    /// Says that a daemon is alive at `now`; the last second never goes back.
+    pub async fn heartbeat(&self, now: Timestamp) -> Result<()> {
+        let mut transaction = self.write().await?;
+        sqlx::query(
+            "insert into heartbeats (id, last_alive_at) values (1, $1)
+            on conflict (id) do update set last_alive_at = excluded.last_alive_at
+            where heartbeats.last_alive_at < excluded.last_alive_at",
+        )
+        .bind(now.secs())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The last second at which a daemon is known to have been alive.
+    pub async fn last_alive(&self) -> Result<Option<Timestamp>> {
+        let at: Option<i64> =
+            sqlx::query_scalar("select last_alive_at from heartbeats").fetch_optional(self.readers()).await?;
+        Ok(at.map(Timestamp::from_secs))
+    }
+}

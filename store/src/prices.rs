@@ -1,0 +1,87 @@
+//! Price lists, in the order in which they take effect.
+
+use rules::{PriceBook, PriceList, Timestamp};
+
+use crate::cells::{Cells, Problem};
+use crate::write::json;
+use crate::{Result, Store, StoreError};
+
+/// A price list as it was published.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublishedList {
+    pub id: i64,
+    pub effective_at: Timestamp,
+    pub recorded_at: Timestamp,
+    pub author: String,
+    pub list: PriceList,
+}
+
+impl Store {
+    /// Publishes a list; that it can be laid over the older ones is checked by whoever publishes it.
+    pub async fn price_list_insert(
+        &self,
+        list: &PriceList,
+        effective_at: Timestamp,
+        author: &str,
+        recorded_at: Timestamp,
+    ) -> Result<i64> {
+        let body = json(list)?;
+        let mut transaction = self.write().await?;
+        let id = sqlx::query_scalar(
+            "insert into price_lists (effective_at, body, recorded_at, author) values ($1, $2, $3, $4) returning id",
+        )
+        .bind(effective_at.secs())
+        .bind(body)
+        .bind(recorded_at.secs())
+        .bind(author)
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    /// Withdraws a list that nothing was charged by; false if there is none of that id.
+    pub async fn price_list_withdraw(&self, id: i64) -> Result<bool> {
+        let mut transaction = self.write().await?;
+        let deleted =
+            sqlx::query("delete from price_lists where id = $1").bind(id).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(deleted.rows_affected() == 1)
+    }
+
+    /// All lists, in the order in which they take effect.
+    pub async fn price_lists(&self) -> Result<Vec<PublishedList>> {
+        let rows = sqlx::query(
+            "select id, effective_at, recorded_at, author, body from price_lists order by effective_at, id",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        let read = |cells: &mut Cells<'_>| -> std::result::Result<PublishedList, Problem> {
+            Ok(PublishedList {
+                id: cells.int()?,
+                effective_at: cells.time()?,
+                recorded_at: cells.time()?,
+                author: cells.text()?,
+                list: cells.json()?,
+            })
+        };
+        let lists = rows.iter().map(|row| read(&mut Cells::of(row)));
+        lists.collect::<std::result::Result<_, _>>().map_err(unreadable)
+    }
+
+    /// The lists laid over each other.
+    pub async fn price_book(&self) -> Result<PriceBook> {
+        let mut book = PriceBook::default();
+        for published in self.price_lists().await? {
+            book.lay(published.effective_at, published.list).map_err(|conflicts| {
+                let first = conflicts.first().map(ToString::to_string).unwrap_or_default();
+                unreadable(format!("list {} cannot be laid over the older ones: {first}", published.id))
+            })?;
+        }
+        Ok(book)
+    }
+}
+
+const fn unreadable(problem: Problem) -> StoreError {
+    StoreError::CorruptTable { table: "price_lists", problem }
+}

@@ -1,0 +1,83 @@
+//! Checking the books against themselves: what constraints cannot say, and once more what they do say.
+//!
+//! All of it is seen in one snapshot, beside a daemon that goes on writing. Accounts are checked by pages,
+//! each question as one statement over the page.
+
+mod file;
+mod questions;
+mod recompute;
+
+use std::fmt;
+
+use rules::AccountId;
+
+use crate::cells::Cells;
+use crate::{Result, Store, StoreError};
+
+/// Accounts that one statement looks at.
+const PAGE: i64 = 2_000;
+
+/// Something that should never be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    pub invariant: &'static str,
+    /// None where it concerns the file as a whole.
+    pub account: Option<AccountId>,
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.account {
+            Some(account) => write!(f, "{}: account {}: {}", self.invariant, account.0, self.detail),
+            None => write!(f, "{}: {}", self.invariant, self.detail),
+        }
+    }
+}
+
+impl Store {
+    /// Whatever is wrong with one account's books, or with all books and the file.
+    pub async fn verify(&self, of: Option<AccountId>) -> Result<Vec<Violation>> {
+        let mut snapshot = self.snapshot().await?;
+        let mut found = Vec::new();
+        let (mut after, last) = match of {
+            Some(account) => (account.0 - 1, account.0),
+            None => {
+                file::check(&mut snapshot, &mut found).await?;
+                (i64::MIN, i64::MAX)
+            }
+        };
+        loop {
+            let ids: Vec<i64> = sqlx::query_scalar("select id from accounts where id > $1 and id <= $2 order by id limit $3")
+                .bind(after)
+                .bind(last)
+                .bind(PAGE)
+                .fetch_all(&mut *snapshot)
+                .await?;
+            let (Some(first), Some(end)) = (ids.first(), ids.last()) else { break };
+            for (invariant, question) in questions::ALL {
+                let rows = sqlx::query(*question).bind(first).bind(end).fetch_all(&mut *snapshot).await?;
+                for row in &rows {
+                    let mut cells = Cells::of(row);
+                    let unreadable = |problem| StoreError::CorruptTable { table: "an answer of verify", problem };
+                    let account = Some(AccountId(cells.int().map_err(unreadable)?));
+                    let detail = cells.text().map_err(unreadable)?;
+                    found.push(Violation { invariant, account, detail });
+                }
+            }
+            recompute::check(&mut snapshot, (*first, *end), &mut found).await?;
+            for corrupt in self.unreadable_accounts(&ids).await? {
+                let account = Some(corrupt.id);
+                found.push(Violation { invariant: "account_is_readable", account, detail: corrupt.problem });
+            }
+            after = *end;
+        }
+        Ok(found)
+    }
+
+    async fn unreadable_accounts(&self, ids: &[i64]) -> Result<Vec<crate::CorruptAccount>> {
+        let ids: Vec<AccountId> = ids.iter().copied().map(AccountId).collect();
+        let loaded = self.accounts_load(&ids, crate::Scope::All).await?;
+        Ok(loaded.into_iter().filter_map(std::result::Result::err).collect())
+    }
+}

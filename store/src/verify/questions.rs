@@ -1,0 +1,245 @@
+//! The invariants that SQL can ask about: each question answers (account, detail) for what breaks it among
+//! the accounts from $1 to $2.
+
+pub const ALL: &[(&str, &str)] = &[
+    (
+        "posting_is_legal",
+        "select t.account_id, 'transfer ' || t.number || ': ' || t.kind || ' of ' || t.amount || ' from ' || t.debit
+            || ' to ' || t.credit
+        from transfers t
+        left join postings p on p.kind = t.kind and p.debit = t.debit and p.credit = t.credit
+        where t.account_id between $1 and $2
+            and (p.kind is null or t.amount < 0 or (t.amount = 0 and t.kind <> 'period'))",
+    ),
+    (
+        "currency_is_the_accounts",
+        "select t.account_id, 'transfer ' || t.number || ': ' || t.currency || ' in an account of ' || a.currency
+        from transfers t join accounts a on a.id = t.account_id
+        where t.account_id between $1 and $2 and t.currency <> a.currency",
+    ),
+    (
+        "wallet_is_its_sum",
+        "select a.id, 'wallet ' || a.wallet || ', its transfers come to ' || coalesce(t.wallet, 0)
+        from accounts a
+        left join (
+            select account_id, cast(sum(
+                case when credit = 'wallet' then amount when debit = 'wallet' then -amount else 0 end
+            ) as bigint) as wallet
+            from transfers where account_id between $1 and $2 group by account_id
+        ) t on t.account_id = a.id
+        where a.id between $1 and $2 and a.wallet <> coalesce(t.wallet, 0)",
+    ),
+    (
+        "brought_in_is_its_sum",
+        "select a.id, 'brought in ' || a.brought_in || ', its transfers come to ' || coalesce(t.brought_in, 0)
+        from accounts a
+        left join (
+            select account_id, cast(sum(
+                case
+                    when kind in ('deposit', 'card_credit') then amount
+                    when kind in ('dispute', 'refund_approved') then -amount
+                    else 0
+                end
+            ) as bigint) as brought_in
+            from transfers where account_id between $1 and $2 group by account_id
+        ) t on t.account_id = a.id
+        where a.id between $1 and $2 and a.brought_in <> coalesce(t.brought_in, 0)",
+    ),
+    // No charge makes a wallet negative, at any point of its history; only a reversal from outside may (rule 3.3).
+    (
+        "charge_is_covered",
+        "select account_id, 'transfer ' || number || ': ' || kind || ' left ' || wallet
+        from (
+            select account_id, number, kind, debit, amount, cast(sum(
+                case when credit = 'wallet' then amount when debit = 'wallet' then -amount else 0 end
+            ) over (partition by account_id order by number) as bigint) as wallet
+            from transfers where account_id between $1 and $2
+        ) t
+        where debit = 'wallet' and kind <> 'dispute' and wallet < 0",
+    ),
+    (
+        "receivable_is_what_is_open",
+        "select a.id, 'receivable ' || coalesce(t.receivable, 0) || ', open invoices come to ' || coalesce(i.open, 0)
+        from accounts a
+        left join (
+            select account_id, cast(sum(
+                case when debit = 'receivable' then amount when credit = 'receivable' then -amount else 0 end
+            ) as bigint) as receivable
+            from transfers where account_id between $1 and $2 group by account_id
+        ) t on t.account_id = a.id
+        left join (
+            select account_id, cast(sum(total - paid) as bigint) as open
+            from invoices where account_id between $1 and $2 group by account_id
+        ) i on i.account_id = a.id
+        where a.id between $1 and $2 and coalesce(t.receivable, 0) <> coalesce(i.open, 0)",
+    ),
+    (
+        "invoice_is_its_lines",
+        "select i.account_id, 'invoice ' || i.number || ': total ' || i.total || ', its lines come to '
+            || coalesce(l.total, 0)
+        from invoices i
+        left join (
+            select account_id, invoice, cast(sum(amount) as bigint) as total
+            from invoice_lines where account_id between $1 and $2 group by account_id, invoice
+        ) l on l.account_id = i.account_id and l.invoice = i.number
+        where i.account_id between $1 and $2 and (l.total is null or l.total <> i.total)",
+    ),
+    (
+        "invoice_is_booked",
+        "select i.account_id, 'invoice ' || i.number || ': ' || i.paid || ' paid of ' || i.total || ', booked are '
+            || coalesce(t.paid, 0) || ' of ' || coalesce(t.total, 0)
+        from invoices i
+        left join (
+            select account_id, invoice,
+                cast(sum(case when kind = 'invoice_issued' then amount else 0 end) as bigint) as total,
+                cast(sum(
+                    case when kind in ('invoice_paid_by_wallet', 'invoice_paid_by_card') then amount else 0 end
+                ) as bigint) as paid
+            from transfers where account_id between $1 and $2 and invoice is not null group by account_id, invoice
+        ) t on t.account_id = i.account_id and t.invoice = i.number
+        where i.account_id between $1 and $2 and (i.paid <> coalesce(t.paid, 0) or i.total <> coalesce(t.total, 0))",
+    ),
+    (
+        "invoice_state_fits",
+        "select account_id, 'invoice ' || number || ': ' || paid || ' of ' || total || ' and '
+            || case when paid_at is null then 'open' else 'paid' end
+        from invoices
+        where account_id between $1 and $2
+            and (paid < 0 or paid > total or (paid = total) <> (paid_at is not null) or paid_at < issued_at)",
+    ),
+    ("numbers_have_no_gap", NUMBERS),
+    (
+        "periods_do_not_overlap",
+        "select account_id, 'service ' || service || ': ' || period_from || ' is in a period until ' || before
+        from (
+            select account_id, service, period_from,
+                lag(period_to) over (partition by account_id, service order by period_from, period_to) as before
+            from transfers where account_id between $1 and $2 and kind = 'period'
+        ) t
+        where period_from < before",
+    ),
+    // A stop explains a gap: the service was enabled or resumed after the old period and before the new one ended.
+    (
+        "periods_leave_no_gap",
+        "select account_id, 'service ' || service || ': nothing charged from ' || before || ' to ' || period_from
+        from (
+            select account_id, service, period_from, period_to,
+                lag(period_to) over (partition by account_id, service order by period_from, period_to) as before
+            from transfers where account_id between $1 and $2 and kind = 'period'
+        ) t
+        where period_from > before and not exists (
+            select 1 from events e
+            where e.account_id = t.account_id and e.service = t.service
+                and e.kind in ('service.enabled', 'service.resumed') and e.at >= t.before and e.at < t.period_to
+        )",
+    ),
+    (
+        "paid_period_is_charged",
+        "select s.account_id, 'service ' || s.number || ': paid from ' || s.paid_from || ' to ' || s.paid_to
+            || ' without a charge'
+        from services s
+        where s.account_id between $1 and $2 and s.paid_from is not null and not exists (
+            select 1 from transfers t
+            where t.period_from = s.paid_from and t.account_id = s.account_id and t.service = s.number
+                and t.kind = 'period' and t.period_to = s.paid_to
+        )",
+    ),
+    (
+        "what_runs_is_paid",
+        "select s.account_id, 'service ' || s.number || ': ' || s.state || ' at ' || a.settled_at || ', paid until '
+            || s.paid_to
+        from services s join accounts a on a.id = s.account_id
+        where s.account_id between $1 and $2 and s.paid_to <= a.settled_at
+            and ((s.mode = 'term' and s.state = 'active')
+                or (s.mode = 'daily' and s.state = 'enabled' and a.daily_paid_until <= a.settled_at))",
+    ),
+    (
+        "lines_do_not_overlap",
+        "select account_id, 'service ' || service || ': ' || period_from || ' is on a line until ' || before
+        from (
+            select account_id, service, period_from,
+                lag(period_to) over (partition by account_id, service order by period_from, period_to) as before
+            from invoice_lines
+            where account_id between $1 and $2 and kind in ('hours', 'month', 'prorated')
+        ) l
+        where period_from < before",
+    ),
+    // Settling an account takes in the proofs that were there (rule 11.6).
+    (
+        "receipt_is_applied",
+        "select r.account_id, 'receipt ' || r.id || ' of ' || r.received_at || ', settled until ' || a.settled_at
+        from receipts r join accounts a on a.id = r.account_id
+        where r.account_id between $1 and $2 and r.applied_at is null and r.received_at < a.settled_at",
+    ),
+    (
+        "receipts_are_booked",
+        "select r.account_id, r.kind || ': receipts of ' || r.amount || ', booked ' || coalesce(t.amount, 0)
+        from (
+            select account_id, kind, cast(sum(amount) as bigint) as amount
+            from receipts
+            where account_id between $1 and $2 and applied_at is not null and kind in ('deposit', 'dispute')
+            group by account_id, kind
+        ) r
+        left join (
+            select account_id, kind, cast(sum(amount) as bigint) as amount
+            from transfers where account_id between $1 and $2 and kind in ('deposit', 'dispute')
+            group by account_id, kind
+        ) t on t.account_id = r.account_id and t.kind = r.kind
+        where r.amount > coalesce(t.amount, 0)",
+    ),
+    (
+        "used_intent_is_answered",
+        "select account_id, 'intent ' || key from intents
+        where account_id between $1 and $2 and used_at is not null and answer is null",
+    ),
+    (
+        "late_success_is_money",
+        "select i.account_id, 'intent ' || i.key from intents i
+        where i.account_id between $1 and $2 and i.late_answer = 'succeeded' and not exists (
+            select 1 from receipts r
+            where r.provider = 'card' and r.payment = i.key and r.kind = 'late_card_success'
+                and r.account_id = i.account_id and r.amount = i.amount
+        )",
+    ),
+    (
+        "reason_fits_state",
+        "select id, 'account is ' || state || ' for ' || coalesce(suspended_for, 'nothing') from accounts
+        where id between $1 and $2 and (state = 'suspended') <> (suspended_for is not null)",
+    ),
+];
+
+/// Numbers begin at 0, or behind what a purge took, and go up to the account's next one.
+const NUMBERS: &str = "select a.id, n.what || ': ' || n.count || ' from ' || n.first || ' to ' || n.last || ', the next is '
+        || case n.what
+            when 'transfers' then a.next_transfer
+            when 'events' then a.next_event
+            when 'services' then a.next_service
+            else a.next_invoice
+        end
+    from accounts a
+    join (
+        select 'transfers' as what, id as account_id, count(number) as count, coalesce(min(number), 0) as first,
+            coalesce(max(number), -1) as last
+        from accounts left join transfers on transfers.account_id = accounts.id
+        where id between $1 and $2 group by id
+        union all
+        select 'events', id, count(number), coalesce(min(number), 0), coalesce(max(number), -1)
+        from accounts left join events on events.account_id = accounts.id
+        where id between $1 and $2 group by id
+        union all
+        select 'services', id, count(number), coalesce(min(number), 0), coalesce(max(number), -1)
+        from accounts left join services on services.account_id = accounts.id
+        where id between $1 and $2 group by id
+        union all
+        select 'invoices', id, count(number), coalesce(min(number), 0), coalesce(max(number), -1)
+        from accounts left join invoices on invoices.account_id = accounts.id
+        where id between $1 and $2 group by id
+    ) n on n.account_id = a.id
+    where n.last - n.first + 1 <> n.count
+        or (n.first <> 0 and (select deletable_before from ledger_floor) = -9223372036854775808)
+        or n.last + 1 <> case n.what
+            when 'transfers' then a.next_transfer
+            when 'events' then a.next_event
+            when 'services' then a.next_service
+            else a.next_invoice
+        end";

@@ -1,0 +1,155 @@
+//! Runs, shards, the queue, and what holds for all accounts.
+
+use rules::{AccountId, Outage, PriceList, Timestamp};
+use store::{Counts, Moved, NewRun, Opening, RunEnd, RunState, ShardProgress, ShardState, Store};
+
+use crate::books::{Books, NOW, STAMP, units};
+
+const SHARDS: [(AccountId, AccountId); 2] = [(AccountId(1), AccountId(50)), (AccountId(51), AccountId(100))];
+
+fn midnight(days: u32) -> Timestamp {
+    NOW.midnight().plus_days(days)
+}
+
+fn new_run<'a>(slot: Option<Timestamp>, covered: &'a [Timestamp]) -> NewRun<'a> {
+    NewRun { job: "bill_instances", slot, asked_by: "schedule", covered, shards: &SHARDS, total: 100, now: NOW }
+}
+
+#[tokio::test]
+async fn a_slot_is_opened_once_and_covers_what_was_missed() {
+    let books = Books::new().await;
+    let store = &books.store;
+    assert_eq!(store.last_slot("bill_instances").await.expect("slot"), None);
+    let first = store.run_open(&new_run(Some(midnight(0)), &[])).await.expect("open").expect("a run");
+    assert_eq!((first.state, first.total, first.slot), (RunState::Queued, 100, Some(midnight(0))));
+    assert_eq!(store.run_open(&new_run(Some(midnight(0)), &[])).await.expect("open"), None);
+    // The covered slots include one that has a run of its own.
+    let covered = [midnight(0), midnight(1), midnight(2)];
+    let caught_up = store.run_open(&new_run(Some(midnight(3)), &covered)).await.expect("open").expect("a run");
+    assert_eq!(store.last_slot("bill_instances").await.expect("slot"), Some(midnight(3)));
+    let runs = store.runs(Some("bill_instances"), 10).await.expect("runs");
+    let mut slots: Vec<_> = runs.iter().map(|run| (run.slot, run.state, run.covered_by)).collect();
+    slots.sort_by_key(|(slot, ..)| *slot);
+    assert_eq!(slots, [
+        (Some(midnight(0)), RunState::Queued, None),
+        (Some(midnight(1)), RunState::Done, Some(caught_up.id)),
+        (Some(midnight(2)), RunState::Done, Some(caught_up.id)),
+        (Some(midnight(3)), RunState::Queued, None),
+    ]);
+    // Without a slot there is no limit.
+    for _ in 0..2 {
+        assert!(store.run_open(&new_run(None, &[])).await.expect("open").is_some());
+    }
+    assert_eq!(store.runs_unfinished().await.expect("runs").len(), 4);
+    assert_eq!(store.runs(None, 3).await.expect("runs").len(), 3);
+}
+
+#[tokio::test]
+async fn shards_are_claimed_advanced_and_summed_up() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let run = store.run_open(&new_run(None, &[])).await.expect("open").expect("a run").id;
+    store.run_start(run, NOW).await.expect("start");
+    let until = NOW.plus_secs(30);
+    let shard = store.shard_claim(run, 0, "w1", NOW, until).await.expect("claim").expect("free");
+    assert_eq!((shard.first, shard.last, shard.up_to), (AccountId(1), AccountId(50), AccountId(0)));
+    assert_eq!(store.shard_claim(run, 0, "w2", NOW.plus_secs(29), until).await.expect("claim"), None);
+    assert!(store.shard_claim(run, 0, "w1", NOW.plus_secs(29), until).await.expect("claim").is_some());
+    let over = store.shard_claim(run, 0, "w2", until, until.plus_secs(30)).await.expect("claim").expect("lapsed");
+    assert_eq!(over.claimed_by.as_deref(), Some("w2"));
+
+    let mut progress = ShardProgress {
+        run,
+        shard: 0,
+        up_to: AccountId(20),
+        done: 20,
+        moved: Moved::from([("USD".to_owned(), units(5))]),
+        counts: Counts::from([("period".to_owned(), 7)]),
+        claimed_until: None,
+    };
+    assert_eq!(store.commit(&[], STAMP, Some(&progress)).await.expect("commit"), []);
+    let shard = store.shards(run).await.expect("shards").remove(0);
+    assert_eq!((shard.up_to, shard.done, &shard.counts), (AccountId(20), 20, &progress.counts));
+    progress.shard = 1;
+    store.commit(&[], STAMP, Some(&progress)).await.expect("commit");
+    progress.shard = 2;
+    assert!(store.commit(&[], STAMP, Some(&progress)).await.is_err());
+
+    assert_eq!(store.shard_finish(run, 0, NOW).await.expect("finish"), 1);
+    assert_eq!(store.shard_finish(run, 0, NOW).await.expect("again"), 1);
+    assert_eq!(store.shard_claim(run, 0, "w3", until.plus_days(1), until.plus_days(2)).await.expect("claim"), None);
+    assert_eq!(store.shard_finish(run, 1, NOW).await.expect("finish"), 0);
+    assert!(store.shards(run).await.expect("shards").iter().all(|shard| shard.state == ShardState::Done));
+    store.run_finish(run, RunEnd::Done, NOW.plus_secs(9)).await.expect("finish");
+    let run = store.run(run).await.expect("run").expect("there");
+    assert_eq!((run.state, run.done, run.finished_at), (RunState::Done, 40, Some(NOW.plus_secs(9))));
+    assert_eq!((run.moved["USD"], run.counts["period"]), (units(10), 14));
+    assert!(store.run_finish(run.id, RunEnd::Failed("late"), NOW).await.is_err());
+}
+
+#[tokio::test]
+async fn a_run_is_held_released_and_may_fail() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let run = store.run_open(&new_run(Some(midnight(0)), &[])).await.expect("open").expect("a run").id;
+    store.run_hold(run, "{\"accounts\":9}").await.expect("hold");
+    assert_eq!(store.run(run).await.expect("run").map(|run| run.state), Some(RunState::Held));
+    assert!(store.run_start(run, NOW).await.is_err());
+    store.run_release(run).await.expect("release");
+    assert!(store.run_release(run).await.is_err());
+    store.run_start(run, NOW).await.expect("start");
+    store.run_finish(run, RunEnd::Failed("it broke"), NOW).await.expect("finish");
+    let run = store.run(run).await.expect("run").expect("there");
+    assert_eq!((run.state, run.error.as_deref()), (RunState::Failed, Some("it broke")));
+    assert_eq!(run.preview.as_deref(), Some("{\"accounts\":9}"));
+}
+
+#[tokio::test]
+async fn a_wake_goes_with_its_run() {
+    let books = Books::new().await;
+    books.store.queue_setup().await.expect("setup");
+    books.store.queue_setup().await.expect("again");
+    let store = Store::open(&books.url(), Opening::beside().with_queue("jobs")).await.expect("open");
+    store.run_open(&new_run(Some(midnight(0)), &[])).await.expect("open").expect("a run");
+    assert_eq!(store.run_open(&new_run(Some(midnight(0)), &[])).await.expect("open"), None);
+    let dump = books.dump().await;
+    assert_eq!(dump.matches("'jobs'").count(), SHARDS.len(), "{dump}");
+    // Ours and the queue's migrations live side by side.
+    Store::open(&books.url(), Opening::serving(NOW)).await.expect("open").queue_setup().await.expect("setup");
+}
+
+#[tokio::test]
+async fn what_holds_for_all_is_kept() {
+    let books = Books::new().await;
+    let store = &books.store;
+    assert_eq!(store.last_alive().await.expect("alive"), None);
+    for (now, last) in [(5, 5), (9, 9), (7, 9)] {
+        store.heartbeat(Timestamp::from_secs(now)).await.expect("heartbeat");
+        assert_eq!(store.last_alive().await.expect("alive"), Some(Timestamp::from_secs(last)));
+    }
+    let outages = [Outage::new(NOW.plus_days(3), NOW.plus_days(4)), Outage::new(NOW, NOW.plus_days(1))];
+    for outage in outages.into_iter().chain(outages) {
+        store.outage_insert(outage, NOW).await.expect("outage");
+    }
+    assert_eq!(store.outages().await.expect("outages"), [outages[1], outages[0]]);
+
+    let plan = |price| rules::Plan {
+        mode: rules::Mode::Daily,
+        price: units(price),
+        currency: None,
+        term_months: 1,
+        components: Default::default(),
+        options: Default::default(),
+    };
+    let list = |price| PriceList::from([("a".to_owned(), plan(price))]);
+    let later = store.price_list_insert(&list(3), NOW, "admin", NOW).await.expect("insert");
+    store.price_list_insert(&list(2), Timestamp::BEGINNING, "admin", NOW).await.expect("insert");
+    let price = |book: &rules::PriceBook| book.price(&crate::books::order("a"), NOW);
+    assert_eq!(price(&store.price_book().await.expect("book")), rules::Price::of(units(3)));
+    assert_eq!(store.price_lists().await.expect("lists")[1].id, later);
+    assert!(store.price_list_withdraw(later).await.expect("withdraw"));
+    assert!(!store.price_list_withdraw(later).await.expect("again"));
+    assert_eq!(price(&store.price_book().await.expect("book")), rules::Price::of(units(2)));
+    books.tamper("update price_lists set body = '[]'").await;
+    assert!(matches!(store.price_book().await, Err(store::StoreError::CorruptTable { table: "price_lists", .. })));
+}
