@@ -1,3 +1,5 @@
-mod input;
+use std::process::ExitCode;
 
-fn main() {}
+fn main() -> ExitCode {
+    bursar::cli::run()
+}

@@ -1,1 +1,49 @@
+//! Bursar's jobs, one file each, and what runs them.
+//!
+//! [`JOBS`] stands in the order in which money flows: it is the billing cycle.
 
+mod bill_instances;
+mod collect_payments;
+mod end_retention;
+mod end_trials;
+mod issue_invoices;
+mod renew_services;
+mod verify_books;
+
+mod clock;
+mod error;
+mod job;
+mod office;
+mod runs;
+mod scheduler;
+#[cfg(test)]
+mod scheduler_tests;
+mod stop;
+mod tally;
+
+pub use clock::{Clock, Stopwatch};
+pub use error::JobError;
+pub use job::{Registered, Wakes};
+pub use office::{Acted, Decided, Office};
+pub use runs::{
+    BATCH_ACCOUNTS, ShardEnd, ShardWork, next_slot, open_run, open_slot, open_sweep, rewake, work_run, work_shard,
+};
+pub use scheduler::{Scheduler, Ticked, end_silence};
+pub use stop::Stop;
+pub use tally::Tally;
+
+/// Every job, in the order in which money flows.
+pub static JOBS: [Registered; 7] = [
+    job::register::<bill_instances::BillInstances>(),
+    job::register::<renew_services::RenewServices>(),
+    job::register::<end_retention::EndRetention>(),
+    job::register::<issue_invoices::IssueInvoices>(),
+    job::register::<collect_payments::CollectPayments>(),
+    job::register::<end_trials::EndTrials>(),
+    job::register::<verify_books::VerifyBooks>(),
+];
+
+/// The job of that name.
+pub fn job(name: &str) -> Option<&'static Registered> {
+    JOBS.iter().find(|job| job.name == name)
+}

@@ -28,7 +28,7 @@ pub use charge::{Answer, Intent, Purpose};
 pub use desk::{Context, NewAccount, Unsettleable, act, open_account, settle};
 pub use due::{DueKind, due_seconds};
 pub use invoice::{Invoice, InvoiceNumber, Line, LineKind, Tries};
-pub use money::{Currency, Micros, OutOfRange, Price, Quantity, parse_decimal};
+pub use money::{Currency, Micros, OutOfRange, Price, Quantity, parse_decimal, round_to_micros, round_to_minor};
 pub use policy::{Outage, Policy, TrialPolicy};
 pub use prices::{Component, ListConflict, Mode, Order, Plan, PriceBook, PriceList, Tier};
 pub use receipt::{Receipt, ReceiptKind};

@@ -82,6 +82,30 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// The service it is about, unless it creates it.
+    pub fn service(&self) -> Option<&str> {
+        match self {
+            Self::Enable { service }
+            | Self::Disable { service }
+            | Self::Change { service, .. }
+            | Self::Extend { service }
+            | Self::Cancel { service, .. }
+            | Self::Uncancel { service }
+            | Self::Removed { service }
+            | Self::Usage { service, .. } => Some(service),
+            Self::SaveCard { .. }
+            | Self::RemoveCard
+            | Self::StartDeposit { .. }
+            | Self::Adjust { .. }
+            | Self::CreateService { .. }
+            | Self::SuspendAccount { .. }
+            | Self::RestoreAccount
+            | Self::CloseAccount { .. } => None,
+        }
+    }
+}
+
 /// What is given replaces the old one whole.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct OrderChange {

@@ -1,0 +1,148 @@
+//! The command line. Exit status 0: done; 1: it could not be done; 2: what was given is wrong.
+
+mod check;
+mod serve;
+mod simulate;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Done.
+pub const DONE: u8 = 0;
+/// It could not be done; the reason is on stderr.
+pub const FAILED: u8 = 1;
+/// What was given is wrong: every problem is on stderr, and nothing was begun.
+pub const BAD_INPUT: u8 = 2;
+
+/// The billing office of a cloud host, as one daemon.
+///
+/// Exit status: 0 done, 1 it could not be done, 2 what was given is wrong (nothing was begun).
+#[derive(Parser)]
+#[command(name = "bursar", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bill three sample hosts: last month played, tonight's midnight live, one charge explained
+    ///
+    /// Needs nothing and leaves nothing: the books are a throwaway SQLite file. Exits with 0 only if they verify.
+    Demo(DemoArgs),
+    /// Play a scenario through the real engine, on a clock of its own
+    ///
+    /// Examples:
+    ///   bursar simulate tests/scenarios/quarter.json
+    ///   bursar simulate tests/scenarios/quarter.json --format json
+    ///   bursar simulate tests/scenarios/quarter.json --disturb 7
+    #[command(verbatim_doc_comment)]
+    Simulate(SimulateArgs),
+    /// Run the daemon
+    ///
+    /// Examples:
+    ///   bursar serve --config config/bursar.toml
+    ///   bursar serve --database-url sqlite:books.db --listen 127.0.0.1:8484
+    #[command(verbatim_doc_comment)]
+    Serve(ServeArgs),
+    /// Check the books' invariants; names every account that breaks one
+    ///
+    /// Examples:
+    ///   bursar verify --database-url sqlite:books.db
+    ///   bursar verify --database-url sqlite:books.db --account ann --format json
+    #[command(verbatim_doc_comment)]
+    Verify(VerifyArgs),
+    /// Check a configuration file and the price lists that it names; tells all problems at once
+    CheckConfig {
+        file: PathBuf,
+    },
+    /// Check price lists, in the order in which they take effect; tells all problems at once
+    CheckPrices {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(clap::Args)]
+struct DemoArgs {
+    /// Keep the books in this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct SimulateArgs {
+    /// The scenario, in JSON or TOML
+    file: PathBuf,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Make job execution unreliable, deterministically from this seed; the output stays the same
+    #[arg(long, value_name = "SEED")]
+    disturb: Option<u64>,
+    /// An empty database to play in, and to keep: sqlite:PATH
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+#[derive(clap::Args)]
+struct ServeArgs {
+    /// The configuration file; without one every key has its default
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Instead of the configuration's `database`: sqlite:PATH
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Instead of the configuration's `listen`
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<std::net::SocketAddr>,
+}
+
+#[derive(clap::Args)]
+struct VerifyArgs {
+    /// The database: sqlite:PATH
+    #[arg(long, value_name = "URL")]
+    database_url: String,
+    /// Only this account
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// Reads the arguments and does what they say.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("bursar: cannot start: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Demo(args) => crate::demo::demo(args.keep.as_deref()).await.map(|()| DONE),
+            Command::Simulate(args) => simulate::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
+            Command::Verify(args) => verify::run(args).await,
+            Command::CheckConfig { file } => Ok(check::config(&file)),
+            Command::CheckPrices { files } => Ok(check::prices(&files)),
+        }
+    });
+    match done {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("bursar: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `bursar simulate`: a scenario through the real engine, on a clock of its own.
+
+mod disturb;
+mod outcome;
+mod play;
+mod tables;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use rules::Timestamp;
+use store::{Opening, Store};
+
+pub use outcome::Outcome;
+pub use play::{Player, Refused};
+pub use tables::print_tables;
+
+use crate::input::Scenario;
+
+/// Plays a scenario on a throwaway file, or on the empty database at `database_url`.
+pub async fn simulate(
+    scenario: &Scenario,
+    seed: Option<u64>,
+    database_url: Option<&str>,
+    progress: impl FnMut(Timestamp),
+) -> anyhow::Result<Outcome> {
+    let start = scenario.timeline.first().map_or(scenario.until, |entry| entry.at);
+    let (store, _scratch) = match database_url {
+        Some(url) => (open_empty(url, start).await?, None),
+        None => {
+            let scratch = tempfile::tempdir().context("cannot make a folder for the throwaway database")?;
+            let url = format!("sqlite:{}", scratch.path().join("books.db").display());
+            (Store::open(&url, Opening::scratch(start)).await?, Some(scratch))
+        }
+    };
+    let player = Player::new(scenario, store.clone(), seed).await?;
+    let (office, refused) = player.play(progress).await?;
+    let outcome = Outcome::read(&office, refused).await?;
+    let violations = store.verify(None).await?;
+    anyhow::ensure!(violations.is_empty(), "the books do not verify: {}", violations[0]);
+    store.close().await;
+    Ok(outcome)
+}
+
+async fn open_empty(url: &str, start: Timestamp) -> anyhow::Result<Store> {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let taken = Path::new(path).metadata().is_ok_and(|file| file.len() > 0);
+        anyhow::ensure!(!taken, "--database-url {url}: the database must be empty, and this file is not");
+    }
+    Ok(Store::open(url, Opening::serving(start)).await?)
+}

@@ -1,0 +1,157 @@
+//! When to look: opens the runs of slots that came and of sweeps that find something due, wakes shards that
+//! nobody works on, and tells the books that somebody is alive.
+//!
+//! Between two slots nothing is asked of the database: each job's next slot is kept in memory. A slot that
+//! could not be opened stays the next one, so that the next tick tries again.
+
+use rules::{Outage, Timestamp};
+use store::{Run, Store};
+
+use crate::JOBS;
+use crate::error::JobError;
+use crate::job::{Job, Registered, Wakes};
+use crate::office::Office;
+use crate::runs::{next_slot, open_slot, open_sweep, rewake};
+
+/// Nobody alive for so long is an outage (rule 11.8).
+const OUTAGE_SECS: i64 = 12 * rules::HOUR;
+
+const BEAT_SECS: i64 = 30;
+const REWAKE_SECS: i64 = 60;
+
+const NUDGED: &str = crate::collect_payments::CollectPayments::NAME;
+
+/// What is next, of each job.
+#[derive(Debug)]
+pub struct Scheduler {
+    /// Whose claims on shards are an earlier life's, which ended.
+    worker: String,
+    jobs: Vec<Next>,
+    beat_at: Timestamp,
+    rewake_at: Timestamp,
+    first: bool,
+    last: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Next {
+    at: Timestamp,
+    nudged: bool,
+}
+
+/// What a tick did.
+#[derive(Debug, Default)]
+pub struct Ticked {
+    pub opened: Vec<Run>,
+    /// Shards that were woken because nobody worked on them.
+    pub woken: usize,
+    pub outage: Option<Outage>,
+    /// What went wrong, and with what; the next tick tries it again.
+    pub problems: Vec<(&'static str, JobError)>,
+}
+
+impl Scheduler {
+    /// A start: every slot may have been missed, and every shard of `worker` lost its worker.
+    pub fn new(worker: &str, now: Timestamp) -> Self {
+        let jobs = vec![Next { at: now, nudged: false }; JOBS.len()];
+        Self { worker: worker.to_owned(), jobs, beat_at: now, rewake_at: now, first: true, last: now }
+    }
+
+    /// Money waits for a card's answer: collection runs at the next tick, without waiting for its slot.
+    pub fn nudge(&mut self) {
+        for (job, next) in JOBS.iter().zip(&mut self.jobs) {
+            next.nudged |= job.name == NUDGED;
+        }
+    }
+
+    /// The second before which a tick finds nothing to do, unless it is nudged.
+    pub fn next(&self) -> Timestamp {
+        let slots = self.jobs.iter().map(|next| next.at);
+        slots.chain([self.beat_at, self.rewake_at]).min().unwrap_or(Timestamp::BEGINNING)
+    }
+
+    /// Does what came by `now`. Called each second, it mostly finds nothing and asks nobody.
+    pub async fn tick(&mut self, office: &Office, now: Timestamp) -> Ticked {
+        let mut ticked = Ticked::default();
+        if now < self.last {
+            // The clock was set back: slots that were counted from its old time would come too late.
+            *self = Self { first: false, ..Self::new(&self.worker, now) };
+        }
+        self.last = now;
+        // First: a silence must be known before anything in it is settled.
+        if self.beat_at <= now {
+            match beat(office, now).await {
+                Ok(outage) => {
+                    ticked.outage = outage;
+                    self.beat_at = now.plus_secs(BEAT_SECS);
+                }
+                Err(error) => {
+                    ticked.problems.push(("heartbeat", error));
+                    return ticked;
+                }
+            }
+        }
+        if self.rewake_at <= now {
+            match self.rewake(office, now).await {
+                Ok(woken) => ticked.woken = woken,
+                Err(error) => ticked.problems.push(("rewake", error)),
+            }
+        }
+        for (job, next) in JOBS.iter().zip(&mut self.jobs) {
+            if next.at <= now || next.nudged {
+                match open(office, job, next, now).await {
+                    Ok(run) => ticked.opened.extend(run),
+                    Err(error) => ticked.problems.push((job.name, error)),
+                }
+            }
+        }
+        ticked
+    }
+
+    async fn rewake(&mut self, office: &Office, now: Timestamp) -> Result<usize, JobError> {
+        let mut woken = 0;
+        // While wakes wait in the queue, more of them would help nobody. At a start they may be locked by a
+        // worker that is gone.
+        if self.first || office.store.wakes_waiting().await? == 0 {
+            woken = rewake(office, self.first.then_some(self.worker.as_str()), now).await?;
+        }
+        self.first = false;
+        self.rewake_at = now.plus_secs(REWAKE_SECS);
+        Ok(woken)
+    }
+}
+
+async fn open(office: &Office, job: &Registered, next: &mut Next, now: Timestamp) -> Result<Option<Run>, JobError> {
+    let run = match job.wakes {
+        Wakes::Calendar => open_slot(office, job, now).await?,
+        Wakes::Sweep => open_sweep(office, job, now).await?,
+    };
+    // A run that is under way may have passed by what the nudge was for: it stays until that run is done.
+    next.nudged = next.nudged && run.is_none() && under_way(office, job).await?;
+    next.at = next_slot(job, now).unwrap_or(Timestamp::from_secs(i64::MAX));
+    Ok(run)
+}
+
+async fn under_way(office: &Office, job: &Registered) -> Result<bool, JobError> {
+    Ok(office.store.runs_unfinished().await?.iter().any(|run| run.job == job.name))
+}
+
+/// Says that somebody is alive. If nobody was for long, the outage is recorded, and the office knows of it.
+async fn beat(office: &Office, now: Timestamp) -> Result<Option<Outage>, JobError> {
+    let outage = end_silence(&office.store, now).await?;
+    if outage.is_some() {
+        office.reload().await?;
+    }
+    Ok(outage)
+}
+
+/// Records the outage that ends now, if there is one, then that somebody is alive.
+pub async fn end_silence(store: &Store, now: Timestamp) -> Result<Option<Outage>, JobError> {
+    let last = store.last_alive().await?;
+    let outage = last.filter(|last| now.secs() - last.secs() >= OUTAGE_SECS).map(|last| Outage::new(last, now));
+    if let Some(outage) = outage {
+        store.outage_insert(outage, now).await?;
+    }
+    store.heartbeat(now).await?;
+    Ok(outage)
+}
