@@ -161,7 +161,8 @@ async fn between_slots_a_tick_has_nothing_to_do() {
     let opened = bench.tick(&mut scheduler, bench.now()).await.opened;
     bench.finish(&opened).await;
     assert_eq!(scheduler.next(), at("2026-03-02T12:00:40Z"));
-    bench.tick(&mut scheduler, scheduler.next()).await;
+    let next = scheduler.next();
+    bench.tick(&mut scheduler, next).await;
     assert_eq!(scheduler.next(), at("2026-03-02T12:01:00Z"));
 }
 

@@ -1,0 +1,96 @@
+//! The health checks: `/healthz` says that the process lives, `/readyz` that it does its work.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use jobs::{Office, Stopwatch};
+use tokio::net::TcpListener;
+
+/// A scheduler that is silent for so long hangs.
+const TICK_MAX: Duration = Duration::from_secs(10);
+
+/// A store that takes longer does not answer.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+pub struct Health {
+    office: Office,
+    last_tick: Mutex<Option<Stopwatch>>,
+    workers: AtomicBool,
+}
+
+impl Health {
+    pub fn new(office: Office) -> Self {
+        Self { office, last_tick: Mutex::default(), workers: AtomicBool::new(false) }
+    }
+
+    /// The scheduler did its round.
+    pub fn ticked(&self) {
+        *self.last_tick.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stopwatch::start());
+    }
+
+    pub fn workers_run(&self, run: bool) {
+        self.workers.store(run, Ordering::SeqCst);
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        self.problems().await.is_empty()
+    }
+
+    /// What keeps the daemon from doing its work.
+    async fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.office.stop.is_asked() {
+            problems.push("it is stopping".to_owned());
+        }
+        match tokio::time::timeout(ANSWER_MAX, self.office.store.last_alive()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => problems.push(format!("the database: {error}")),
+            Err(_) => problems.push(format!("the database does not answer within {} s", ANSWER_MAX.as_secs())),
+        }
+        let last_tick = *self.last_tick.lock().unwrap_or_else(PoisonError::into_inner);
+        match last_tick.map(|tick| tick.elapsed()) {
+            None => problems.push("the scheduler has not ticked yet".to_owned()),
+            Some(silent) if silent > TICK_MAX => {
+                problems.push(format!("the scheduler has not ticked for {} s", silent.as_secs()));
+            }
+            Some(_) => {}
+        }
+        if !self.workers.load(Ordering::SeqCst) {
+            problems.push("no worker takes wakes from the queue".to_owned());
+        }
+        problems
+    }
+}
+
+/// Answers until the task is ended.
+pub async fn answer(listener: TcpListener, health: Arc<Health>) {
+    let router =
+        Router::new().route("/healthz", get(async || "ok")).route("/readyz", get(async move || ready(&health).await));
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "the health checks ended");
+    }
+}
+
+async fn ready(health: &Health) -> Response {
+    let as_of = health.office.clock.now().to_string();
+    let problems = health.problems().await;
+    if problems.is_empty() {
+        let body = serde_json::json!({ "status": "ready", "as_of": as_of });
+        return (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+    }
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": "not ready",
+        "status": StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+        "detail": problems.join("; "),
+        "problems": problems,
+        "as_of": as_of,
+    });
+    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+    (StatusCode::SERVICE_UNAVAILABLE, kind, body.to_string()).into_response()
+}

@@ -1,0 +1,183 @@
+//! `bursar serve`: the daemon. It opens runs when their time comes and works them off, until it is told to stop.
+
+mod health;
+mod lock;
+pub mod logging;
+mod signals;
+mod workers;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jobs::{Clock, Office, Scheduler, Stopwatch, Ticked};
+use providers::Cards;
+use store::{Opening, Store};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::input::{Config, read_price_lists};
+use crate::serve::health::Health;
+use crate::serve::lock::Lock;
+use crate::serve::workers::Desk;
+
+/// The queue of the wakes in the books' own file.
+const QUEUE: &str = "bursar";
+
+/// Who claims shards. It stays the same from start to start, so that a restarted daemon takes up at once what
+/// it was at; that there is only one of that name sees the lock to.
+const WORKER: &str = "serve";
+
+const TICK: Duration = Duration::from_secs(1);
+
+/// For how long wakes that are done stay to be looked at.
+const WAKES_KEPT_SECS: i64 = 7 * rules::DAY;
+
+/// What is at work when the stop comes may end within this; a batch takes a fraction of it.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// Runs the daemon until SIGTERM or SIGINT; a second one ends it where it stands.
+pub async fn serve(config: Config, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<()> {
+    let signals = signals::Signals::new()?;
+    let server = Server::start(&config, clock, cards).await?;
+    let watch = tokio::spawn(signals.ask(server.office().stop.clone()));
+    let done = server.run().await;
+    watch.abort();
+    done
+}
+
+/// A daemon that is ready to run.
+pub struct Server {
+    office: Office,
+    desk: Arc<Desk>,
+    health: Arc<Health>,
+    http: JoinHandle<()>,
+    address: SocketAddr,
+    _lock: Lock,
+}
+
+impl Server {
+    /// Locks and opens the books, migrates them, and records the silence before this start, if it was one.
+    pub async fn start(config: &Config, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<Self> {
+        let now = clock.now();
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), database = config.database, clock = %now, "starting");
+        let lock = Lock::take(&config.database)?;
+        let store = Store::open(&config.database, Opening::serving(now).with_queue(QUEUE)).await?;
+        store.queue_setup().await?;
+        load_price_lists(&store, config, now).await?;
+        if let Some(outage) = jobs::end_silence(&store, now).await? {
+            tracing::warn!(from = %outage.from, to = %outage.to, "nobody was alive: recorded as an outage");
+        }
+        let office = Office::open(store, clock, config.policy.clone(), cards).await?;
+        let health = Arc::new(Health::new(office.clone()));
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}: set another `listen`", config.listen))?;
+        let address = listener.local_addr()?;
+        let http = tokio::spawn(health::answer(listener, health.clone()));
+        let desk = Arc::new(Desk::new(office.clone()));
+        tracing::info!(listen = %address, "started");
+        Ok(Self { office, desk, health, http, address, _lock: lock })
+    }
+
+    pub fn office(&self) -> &Office {
+        &self.office
+    }
+
+    /// Where the health checks answer.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until the office's stop is asked for, and closes the books.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let workers = tokio::spawn(workers::supervise(self.desk.clone(), self.health.clone()));
+        self.schedule().await;
+        tracing::info!("draining");
+        let stop_began = Stopwatch::start();
+        if tokio::time::timeout(DRAIN, workers).await.is_err() {
+            tracing::warn!("what was at work did not end in time: it rolls back and is found due at the next start");
+        }
+        self.http.abort();
+        let last_beat = jobs::end_silence(&self.office.store, self.office.clock.now());
+        if tokio::time::timeout(TICK, async { (last_beat.await, self.office.store.close().await).0 }).await.is_err() {
+            tracing::warn!("the database was too busy to be closed: its log is read at the next start");
+        }
+        tracing::info!(took_ms = stop_began.elapsed().as_millis(), "stopped");
+        Ok(())
+    }
+
+    /// Ticks each second, and at once when money waits for a card.
+    async fn schedule(&self) {
+        let stop = &self.office.stop;
+        let mut scheduler = Scheduler::new(WORKER, self.office.clock.now());
+        let mut purge_at = scheduler.next();
+        let mut was_ready = false;
+        while !stop.is_asked() {
+            let now = self.office.clock.now();
+            let ticked = scheduler.tick(&self.office, now).await;
+            note(&ticked);
+            if purge_at <= now && self.purge(now).await {
+                purge_at = now.plus_secs(rules::DAY);
+            }
+            self.health.ticked();
+            if !was_ready && self.health.is_ready().await {
+                was_ready = true;
+                tracing::info!(next = %scheduler.next(), "ready");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
+                () = self.desk.nudged() => scheduler.nudge(),
+                () = stop.asked() => {}
+            }
+        }
+    }
+
+    async fn purge(&self, now: rules::Timestamp) -> bool {
+        match self.office.store.wakes_purge(now.plus_secs(-WAKES_KEPT_SECS)).await {
+            Ok(purged) => {
+                tracing::debug!(purged, "forgot wakes that were done");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot purge the queue");
+                false
+            }
+        }
+    }
+}
+
+fn note(ticked: &Ticked) {
+    if let Some(outage) = ticked.outage {
+        tracing::warn!(from = %outage.from, to = %outage.to, "nobody was awake: recorded as an outage");
+    }
+    for run in &ticked.opened {
+        let slot = run.slot.map(tracing::field::display);
+        tracing::info!(job = run.job, run = run.id.0, slot, total = run.total, "run opened");
+    }
+    if ticked.woken > 0 {
+        tracing::info!(shards = ticked.woken, "woke shards that nobody worked on");
+    }
+    for (what, error) in &ticked.problems {
+        tracing::error!(job = *what, %error, "cannot look what is due; trying again");
+    }
+}
+
+/// A new database begins with the price lists of the configuration.
+async fn load_price_lists(store: &Store, config: &Config, now: rules::Timestamp) -> anyhow::Result<()> {
+    if !store.price_lists().await?.is_empty() {
+        return Ok(());
+    }
+    if config.price_files.is_empty() {
+        tracing::warn!("there is no price list: nothing can be sold. Name some in `prices.files`");
+        return Ok(());
+    }
+    for file in read_price_lists(&config.price_files).map_err(|problems| anyhow::anyhow!("{problems}"))? {
+        store.price_list_insert(&file.plans, file.since(), "config", now).await?;
+        let path = Path::new(&file.path).display();
+        tracing::info!(file = %path, plans = file.plans.len(), "price list loaded");
+    }
+    Ok(())
+}

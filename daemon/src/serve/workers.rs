@@ -1,0 +1,166 @@
+//! The workers: they take wakes from the queue and work off the shards that these point to.
+//!
+//! A wake only says where to look. So one that cannot be read is dropped, one that comes twice finds nothing,
+//! and after an error the work waits for the next wake: what is due stays due.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use apalis::prelude::*;
+use jobs::{JobError, Office, Registered, ShardEnd, ShardWork, Stopwatch};
+use store::{RunId, Wake};
+use tokio::sync::Notify;
+
+use crate::serve::WORKER;
+use crate::serve::health::Health;
+
+/// How often the queue is looked into.
+const POLL: Duration = Duration::from_millis(200);
+
+const WAKES_AT_ONCE: usize = 2;
+
+/// Waited after a worker that ended by itself, twice as long each time.
+const BACKOFF: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// A worker that lived so long was well: its end is the first of its kind.
+const WAS_WELL: Duration = Duration::from_secs(300);
+
+/// What the workers of this process share.
+pub struct Desk {
+    office: Office,
+    nudge: Notify,
+    /// Two wakes for the same shard must not work on it side by side: both would claim it under one name.
+    in_hand: Mutex<HashSet<(RunId, u32)>>,
+    /// Apart from the process: apalis knows workers by name, and a name again too early is refused.
+    started: AtomicU64,
+}
+
+impl Desk {
+    pub fn new(office: Office) -> Self {
+        let (nudge, in_hand, started) = (Notify::new(), Mutex::default(), AtomicU64::new(0));
+        Self { office, nudge, in_hand, started }
+    }
+
+    /// Returns when work was done after which money waits for a card.
+    pub async fn nudged(&self) {
+        self.nudge.notified().await;
+    }
+
+    fn worker_name(&self) -> String {
+        let nth = self.started.fetch_add(1, Ordering::SeqCst);
+        format!("{WORKER}-{}-{}-{nth}", std::process::id(), self.office.clock.now().secs())
+    }
+
+    fn hands<T>(&self, with: impl FnOnce(&mut HashSet<(RunId, u32)>) -> T) -> T {
+        with(&mut self.in_hand.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Works off what a wake points to.
+    async fn work(&self, job: &Registered, run: RunId, shard: u32) -> Result<(), JobError> {
+        if self.office.stop.is_asked() || !self.hands(|hands| hands.insert((run, shard))) {
+            return Ok(());
+        }
+        let _in_hand = InHand { desk: self, shard: (run, shard) };
+        // A price list may have been published, or an outage recorded, since the last wake.
+        self.office.reload().await?;
+        let ShardWork { tally, end } = jobs::work_shard(&self.office, job, run, shard, WORKER).await?;
+        if !tally.awaiting.is_empty() {
+            self.nudge.notify_one();
+        }
+        if end == ShardEnd::RunDone {
+            self.note_done(run).await?;
+        }
+        Ok(())
+    }
+
+    async fn note_done(&self, run: RunId) -> Result<(), JobError> {
+        if let Some(run) = self.office.store.run(run).await? {
+            let slot = run.slot.map(tracing::field::display);
+            let (counts, moved) = (&run.counts, &run.moved);
+            tracing::info!(job = run.job, run = run.id.0, slot, done = run.done, ?counts, ?moved, "run finished");
+        }
+        Ok(())
+    }
+}
+
+/// Puts a shard back however its work ended.
+struct InHand<'a> {
+    desk: &'a Desk,
+    shard: (RunId, u32),
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.desk.hands(|hands| hands.remove(&self.shard));
+    }
+}
+
+/// Keeps a worker alive until the stop: any error of the queue ends one for good.
+pub async fn supervise(desk: Arc<Desk>, health: Arc<Health>) {
+    let stop = desk.office.stop.clone();
+    let mut backoff = BACKOFF;
+    while !stop.is_asked() {
+        let lived = Stopwatch::start();
+        let ended = run_worker(desk.clone(), health.clone()).await;
+        health.workers_run(false);
+        if stop.is_asked() {
+            return;
+        }
+        if lived.elapsed() >= WAS_WELL {
+            backoff = BACKOFF;
+        }
+        let reason = ended.err().map_or_else(|| "by itself".to_owned(), |error| error.to_string());
+        tracing::error!(reason, again_in_s = backoff.as_secs(), "the queue's worker ended; starting another");
+        tokio::select! {
+            () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+            () = stop.asked() => {}
+        }
+    }
+}
+
+async fn run_worker(desk: Arc<Desk>, health: Arc<Health>) -> Result<(), WorkerError> {
+    let Some(wakes) = desk.office.store.wakes() else {
+        desk.office.stop.asked().await;
+        return Ok(());
+    };
+    let stop = desk.office.stop.clone();
+    let worker = WorkerBuilder::new(desk.worker_name().as_str())
+        .backend(wakes.poll_with_interval(POLL))
+        .data(desk)
+        .concurrency(WAKES_AT_ONCE)
+        .on_event(move |_, event| match event {
+            Event::Start => health.workers_run(true),
+            Event::Error(error) => tracing::error!(%error, "the queue's worker failed"),
+            _ => {}
+        })
+        .build(take);
+    let asked = async move {
+        stop.asked().await;
+        Ok::<(), WorkerError>(())
+    };
+    worker.run_until(asked).await
+}
+
+/// Takes a wake. It always ends well: a task that failed would come again at once, and again.
+async fn take(payload: serde_json::Value, desk: Data<Arc<Desk>>) -> Result<(), BoxDynError> {
+    let Ok(wake) = serde_json::from_value::<Wake>(payload.clone()) else {
+        tracing::warn!(%payload, "a wake that this program cannot read is dropped");
+        return Ok(());
+    };
+    let (Some(job), Some(run), Some(shard)) = (jobs::job(&wake.job), wake.run, wake.shard) else {
+        tracing::warn!(job = wake.job, "a wake for no job or shard of this program is dropped");
+        return Ok(());
+    };
+    let desk = Arc::clone(&desk);
+    // In a task of its own, so that a panic ends there, and a worker that is given up does not take it along.
+    let worked = tokio::spawn(async move { desk.work(job, run, shard).await }).await;
+    match worked {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(job = job.name, run = run.0, shard, %error, "work stopped; it is due again"),
+        Err(panic) => tracing::error!(job = job.name, run = run.0, shard, %panic, "work panicked; it is due again"),
+    }
+    Ok(())
+}
