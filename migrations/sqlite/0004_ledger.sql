@@ -56,7 +56,8 @@ create table transfers (
     period_to integer,
     -- JSON: what the amount was computed from.
     basis text,
-    run_id integer references runs (id),
+    -- The run that booked it: a mark, not a key, for records of runs are purged long before the ledger.
+    run_id integer,
     author text,
     reason text,
     net integer,

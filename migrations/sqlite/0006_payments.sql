@@ -56,6 +56,7 @@ create table receipts (
     constraint receipt_counts_after_proof check (effective_at is null or effective_at >= received_at)
 ) strict;
 
+create index receipts_of_account on receipts (account_id, received_at, id);
 create index receipts_unapplied on receipts (account_id, received_at, id) where applied_at is null;
 
 create trigger receipt_stays before update on receipts

@@ -42,12 +42,13 @@ impl Store {
 
     /// Ids after `after` up to `last`, rising: for what must look at all accounts.
     pub async fn account_ids(&self, after: AccountId, last: AccountId, limit: u32) -> Result<Vec<AccountId>> {
-        let ids: Vec<i64> = sqlx::query_scalar("select id from accounts where id > $1 and id <= $2 order by id limit $3")
-            .bind(after.0)
-            .bind(last.0)
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
+        let ids: Vec<i64> =
+            sqlx::query_scalar("select id from accounts where id > $1 and id <= $2 order by id limit $3")
+                .bind(after.0)
+                .bind(last.0)
+                .bind(i64::from(limit))
+                .fetch_all(self.readers())
+                .await?;
         Ok(ids.into_iter().map(AccountId).collect())
     }
 

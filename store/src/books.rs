@@ -93,11 +93,8 @@ macro_rules! select_ledger {
     };
 }
 
-const LEDGER: (&str, &str) = of_whom!(
-    select_ledger!(),
-    "transfers.account_id",
-    "transfers.effective_at, accounts.name, transfers.number"
-);
+const LEDGER: (&str, &str) =
+    of_whom!(select_ledger!(), "transfers.account_id", "transfers.effective_at, accounts.name, transfers.number");
 
 const TRANSFER: &str = concat!(select_ledger!(), " where transfers.account_id = $1 and transfers.number = $2");
 

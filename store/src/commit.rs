@@ -206,11 +206,7 @@ async fn apply_receipts(work: &mut Work<'_>, rows: &[(AccountId, i64, Timestamp)
             "update receipts set applied_at = v.column4, effective_at = v.column3 from (",
             rows,
             |cells, (account, id, from)| {
-                cells
-                    .push_bind(account.0)
-                    .push_bind(*id)
-                    .push_bind(from.secs())
-                    .push_bind(stamp.recorded_at.secs());
+                cells.push_bind(account.0).push_bind(*id).push_bind(from.secs()).push_bind(stamp.recorded_at.secs());
             },
             ") as v where receipts.id = v.column2 and receipts.account_id = v.column1 and receipts.applied_at is null",
         )

@@ -51,7 +51,13 @@ impl Store {
     }
 
     /// Stores an answer. The first one stands; a success after a pending one is a receipt (rule 11.7).
-    pub async fn intent_answer(&self, account: AccountId, key: &str, answer: Answer, at: Timestamp) -> Result<Answered> {
+    pub async fn intent_answer(
+        &self,
+        account: AccountId,
+        key: &str,
+        answer: Answer,
+        at: Timestamp,
+    ) -> Result<Answered> {
         let mut transaction = self.write().await?;
         let answered = store_answer(&mut transaction, account, key, answer, at).await?;
         if answered != Answered::Known {
@@ -90,19 +96,15 @@ async fn store_answer(
     let standing: Option<String> = row.try_get(0)?;
     let late: Option<String> = row.try_get(2)?;
     let (change, answered) = match standing.as_deref() {
-        None => ("update intents set answer = $3, answered_at = $4 where account_id = $1 and key = $2", Answered::First),
+        None => {
+            ("update intents set answer = $3, answered_at = $4 where account_id = $1 and key = $2", Answered::First)
+        }
         Some("pending") if answer != Answer::Pending && late.is_none() => {
             ("update intents set late_answer = $3, late_at = $4 where account_id = $1 and key = $2", Answered::Late)
         }
         Some(_) => return Ok(Answered::Known),
     };
-    sqlx::query(change)
-        .bind(account.0)
-        .bind(key)
-        .bind(answer.name())
-        .bind(at.secs())
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(change).bind(account.0).bind(key).bind(answer.name()).bind(at.secs()).execute(&mut *connection).await?;
     if answered == Answered::Late && answer == Answer::Succeeded {
         let amount = rules::Micros::new(row.try_get(1)?);
         let kind = rules::ReceiptKind::LateCardSuccess;

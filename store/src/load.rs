@@ -35,7 +35,8 @@ impl From<CorruptAccount> for StoreError {
     }
 }
 
-const ACCOUNTS: &str = "select id, name, currency, opened_at, version, settled_at, state, suspended_for, verified, card,
+const ACCOUNTS: &str =
+    "select id, name, currency, opened_at, version, settled_at, state, suspended_for, verified, card,
     resume_on_deposit, wallet, brought_in, trial_ends_at, trial_ended, trial_traffic_used, trial_traffic_cost,
     trial_traffic_charged, trial_traffic_due_after, daily_paid_until, invoiced_until, next_transfer, next_event,
     next_service, next_invoice, next_charge, waiting
@@ -60,32 +61,42 @@ impl Store {
         ids: &[AccountId],
         scope: Scope<'_>,
     ) -> Result<Vec<std::result::Result<Account, CorruptAccount>>> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys: Vec<i64> = ids.iter().map(|id| id.0).collect();
         let mut snapshot = self.snapshot().await?;
-        let mut slots = Slots::with_capacity(keys.len());
-        for row in of_accounts(&mut snapshot, ACCOUNTS, &keys).await? {
-            let mut cells = Cells::of(&row);
-            let id = cells.int().map_err(|problem| StoreError::CorruptTable { table: "accounts", problem })?;
-            slots.insert(id, read_account(id, &mut cells));
-        }
-        let services = services(&mut snapshot, &keys, scope).await?;
-        fill(&mut slots, "services", &services, service_row::read, |account, service| account.services.push(service));
-        let invoices = of_accounts(&mut snapshot, INVOICES, &keys).await?;
-        fill(&mut slots, "invoices", &invoices, read_invoice, |account, invoice| account.invoices.push(invoice));
-        let intents = of_accounts(&mut snapshot, INTENTS, &keys).await?;
-        fill(&mut slots, "intents", &intents, read_intent, |account, intent| account.intents.push(intent));
-        let receipts = of_accounts(&mut snapshot, RECEIPTS, &keys).await?;
-        fill(&mut slots, "receipts", &receipts, read_receipt, |account, receipt| account.receipts.push(receipt));
+        let loaded = accounts(&mut snapshot, ids, scope).await?;
         snapshot.commit().await?;
-        let in_order = |id: &AccountId| {
-            let slot = slots.remove(&id.0)?;
-            Some(slot.map(sorted).map_err(|problem| CorruptAccount { id: *id, problem }))
-        };
-        Ok(ids.iter().filter_map(in_order).collect())
+        Ok(loaded)
     }
+}
+
+/// What [`Store::accounts_load`] does, in the caller's snapshot.
+pub async fn accounts(
+    connection: &mut SqliteConnection,
+    ids: &[AccountId],
+    scope: Scope<'_>,
+) -> Result<Vec<std::result::Result<Account, CorruptAccount>>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    let mut slots = Slots::with_capacity(keys.len());
+    for row in of_accounts(connection, ACCOUNTS, &keys).await? {
+        let mut cells = Cells::of(&row);
+        let id = cells.int().map_err(|problem| StoreError::CorruptTable { table: "accounts", problem })?;
+        slots.insert(id, read_account(id, &mut cells));
+    }
+    let services = services(connection, &keys, scope).await?;
+    fill(&mut slots, "services", &services, service_row::read, |account, service| account.services.push(service));
+    let invoices = of_accounts(connection, INVOICES, &keys).await?;
+    fill(&mut slots, "invoices", &invoices, read_invoice, |account, invoice| account.invoices.push(invoice));
+    let intents = of_accounts(connection, INTENTS, &keys).await?;
+    fill(&mut slots, "intents", &intents, read_intent, |account, intent| account.intents.push(intent));
+    let receipts = of_accounts(connection, RECEIPTS, &keys).await?;
+    fill(&mut slots, "receipts", &receipts, read_receipt, |account, receipt| account.receipts.push(receipt));
+    let in_order = |id: &AccountId| {
+        let slot = slots.remove(&id.0)?;
+        Some(slot.map(sorted).map_err(|problem| CorruptAccount { id: *id, problem }))
+    };
+    Ok(ids.iter().filter_map(in_order).collect())
 }
 
 /// The orders that the rules count on.

@@ -17,13 +17,7 @@ pub struct Parked {
 
 impl Store {
     /// Parks an account, or counts one more try of a parked one; how many there were.
-    pub async fn park(
-        &self,
-        account: AccountId,
-        error: &str,
-        now: Timestamp,
-        next_try_at: Timestamp,
-    ) -> Result<u32> {
+    pub async fn park(&self, account: AccountId, error: &str, now: Timestamp, next_try_at: Timestamp) -> Result<u32> {
         let mut transaction = self.write().await?;
         let tries: i64 = sqlx::query_scalar(
             "insert into parked (account_id, error, parked_at, tries, next_try_at) values ($1, $2, $3, 1, $4)
@@ -71,6 +65,8 @@ impl Store {
             })
         };
         let parked = rows.iter().map(|row| read(&mut Cells::of(row)));
-        parked.collect::<std::result::Result<_, _>>().map_err(|problem| StoreError::CorruptTable { table: "parked", problem })
+        parked
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|problem| StoreError::CorruptTable { table: "parked", problem })
     }
 }

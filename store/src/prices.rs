@@ -43,8 +43,7 @@ impl Store {
     /// Withdraws a list that nothing was charged by; false if there is none of that id.
     pub async fn price_list_withdraw(&self, id: i64) -> Result<bool> {
         let mut transaction = self.write().await?;
-        let deleted =
-            sqlx::query("delete from price_lists where id = $1").bind(id).execute(&mut *transaction).await?;
+        let deleted = sqlx::query("delete from price_lists where id = $1").bind(id).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(deleted.rows_affected() == 1)
     }

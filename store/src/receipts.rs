@@ -45,7 +45,11 @@ impl Store {
 
 /// Inserts unless it is known. What waited for the writer while its account was settled further is durable
 /// only after that second, and says so (rule 11.6).
-pub async fn insert(connection: &mut SqliteConnection, receipt: &NewReceipt<'_>, received_at: Timestamp) -> Result<bool> {
+pub async fn insert(
+    connection: &mut SqliteConnection,
+    receipt: &NewReceipt<'_>,
+    received_at: Timestamp,
+) -> Result<bool> {
     let written = sqlx::query(
         "insert into receipts (provider, payment, kind, account_id, amount, received_at, provider_at)
         select $1, $2, $3, id, $5, case when settled_at > $6 then settled_at else $6 end, $7

@@ -125,7 +125,8 @@ impl Store {
         }
         shards::insert(&mut transaction, id, new.shards).await?;
         if let Some(queue) = self.queue_name() {
-            let wakes = (0..new.shards.len()).map(|shard| Wake::of_shard(new.job, id, new.slot, shard)).collect::<Vec<_>>();
+            let wakes =
+                (0..new.shards.len()).map(|shard| Wake::of_shard(new.job, id, new.slot, shard)).collect::<Vec<_>>();
             push_wakes(&mut transaction, queue, &wakes).await?;
         }
         transaction.commit().await?;

@@ -78,9 +78,8 @@ async fn apply(
 
 /// The newest migration applied; 0 of an empty database.
 async fn version(connection: &mut SqliteConnection, path: &Path) -> Result<i64> {
-    let tables: Vec<String> = sqlx::query_scalar("select name from sqlite_schema where type = 'table'")
-        .fetch_all(&mut *connection)
-        .await?;
+    let tables: Vec<String> =
+        sqlx::query_scalar("select name from sqlite_schema where type = 'table'").fetch_all(&mut *connection).await?;
     if tables.iter().any(|table| table == "bursar_migrations") {
         let newest = sqlx::query_scalar("select coalesce(max(version), 0) from bursar_migrations");
         return Ok(newest.fetch_one(&mut *connection).await?);

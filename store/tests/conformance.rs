@@ -6,11 +6,17 @@ mod books;
 mod constraints;
 #[path = "conformance/due.rs"]
 mod due;
+#[path = "conformance/living.rs"]
+mod living;
 #[path = "conformance/opening.rs"]
 mod opening;
 #[path = "conformance/payments.rs"]
 mod payments;
+#[path = "conformance/reading.rs"]
+mod reading;
 #[path = "conformance/round_trip.rs"]
 mod round_trip;
 #[path = "conformance/running.rs"]
 mod running;
+#[path = "conformance/verifying.rs"]
+mod verifying;

@@ -21,8 +21,7 @@ const GUARDS: [&str; 11] = [
 ];
 
 pub async fn check(connection: &mut SqliteConnection, found: &mut Vec<Violation>) -> Result<()> {
-    let complaints: Vec<String> =
-        sqlx::query_scalar("pragma integrity_check(100)").fetch_all(&mut *connection).await?;
+    let complaints: Vec<String> = sqlx::query_scalar("pragma integrity_check(100)").fetch_all(&mut *connection).await?;
     found.extend(complaints.into_iter().filter(|line| line != "ok").map(|detail| of_file("file_is_sound", detail)));
 
     let orphans = sqlx::query("pragma foreign_key_check").fetch_all(&mut *connection).await?;

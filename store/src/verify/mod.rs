@@ -12,7 +12,7 @@ use std::fmt;
 use rules::AccountId;
 
 use crate::cells::Cells;
-use crate::{Result, Store, StoreError};
+use crate::{Result, Scope, Store, StoreError, load};
 
 /// Accounts that one statement looks at.
 const PAGE: i64 = 2_000;
@@ -48,12 +48,13 @@ impl Store {
             }
         };
         loop {
-            let ids: Vec<i64> = sqlx::query_scalar("select id from accounts where id > $1 and id <= $2 order by id limit $3")
-                .bind(after)
-                .bind(last)
-                .bind(PAGE)
-                .fetch_all(&mut *snapshot)
-                .await?;
+            let ids: Vec<i64> =
+                sqlx::query_scalar("select id from accounts where id > $1 and id <= $2 order by id limit $3")
+                    .bind(after)
+                    .bind(last)
+                    .bind(PAGE)
+                    .fetch_all(&mut *snapshot)
+                    .await?;
             let (Some(first), Some(end)) = (ids.first(), ids.last()) else { break };
             for (invariant, question) in questions::ALL {
                 let rows = sqlx::query(*question).bind(first).bind(end).fetch_all(&mut *snapshot).await?;
@@ -66,18 +67,15 @@ impl Store {
                 }
             }
             recompute::check(&mut snapshot, (*first, *end), &mut found).await?;
-            for corrupt in self.unreadable_accounts(&ids).await? {
-                let account = Some(corrupt.id);
-                found.push(Violation { invariant: "account_is_readable", account, detail: corrupt.problem });
-            }
+            let accounts: Vec<AccountId> = ids.iter().copied().map(AccountId).collect();
+            let loaded = load::accounts(&mut snapshot, &accounts, Scope::All).await?;
+            found.extend(loaded.into_iter().filter_map(std::result::Result::err).map(|corrupt| Violation {
+                invariant: "account_is_readable",
+                account: Some(corrupt.id),
+                detail: corrupt.problem,
+            }));
             after = *end;
         }
         Ok(found)
-    }
-
-    async fn unreadable_accounts(&self, ids: &[i64]) -> Result<Vec<crate::CorruptAccount>> {
-        let ids: Vec<AccountId> = ids.iter().copied().map(AccountId).collect();
-        let loaded = self.accounts_load(&ids, crate::Scope::All).await?;
-        Ok(loaded.into_iter().filter_map(std::result::Result::err).collect())
     }
 }

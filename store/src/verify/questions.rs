@@ -209,7 +209,8 @@ pub const ALL: &[(&str, &str)] = &[
 ];
 
 /// Numbers begin at 0, or behind what a purge took, and go up to the account's next one.
-const NUMBERS: &str = "select a.id, n.what || ': ' || n.count || ' from ' || n.first || ' to ' || n.last || ', the next is '
+const NUMBERS: &str =
+    "select a.id, n.what || ': ' || n.count || ' from ' || n.first || ' to ' || n.last || ', the next is '
         || case n.what
             when 'transfers' then a.next_transfer
             when 'events' then a.next_event

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rules::{
-    Account, AccountId, Changes, Currency, Daily, DailyState, DueKind, Kind, Micros, Order, Period, Progress, Sequences,
-    Service, Standing, Timestamp, Transfer, TransferKind,
+    Account, AccountId, Changes, Currency, Daily, DailyState, DueKind, Kind, Micros, Order, Period, Progress,
+    Sequences, Service, Standing, Timestamp, Transfer, TransferKind,
 };
-use store::{Commit, DueSeconds, Opening, Outcome, Scope, Stamp, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
+use store::{Commit, DueSeconds, Opening, Outcome, Scope, Stamp, Store};
 use tempfile::TempDir;
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -33,6 +33,16 @@ impl Books {
         let directory = TempDir::new().expect("a directory");
         let url = format!("sqlite:{}", directory.path().join("books.db").display());
         let store = Store::open(&url, Opening::serving(NOW)).await.expect("open");
+        Self { store, _directory: directory }
+    }
+
+    /// The same books in another file.
+    pub async fn copy(&self) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let path = directory.path().join("copy.db");
+        self.try_sql(&format!("vacuum into '{}'", path.display())).await.expect("copy");
+        let url = format!("sqlite:{}", path.display());
+        let store = Store::open(&url, Opening::beside()).await.expect("open");
         Self { store, _directory: directory }
     }
 

@@ -31,10 +31,15 @@ async fn what_is_no_database_of_ours_is_refused() {
     let url = format!("sqlite:{}", path.display());
     let error = Store::open(&url, Opening::beside()).await.expect_err("missing");
     assert!(matches!(error, StoreError::NoSuchDatabase { .. }), "{error}");
-    std::fs::write(&path, "a text that is long enough to be looked at, and no database at all".repeat(20)).expect("write");
+    std::fs::write(&path, "a text that is long enough to be looked at, and no database at all".repeat(20))
+        .expect("write");
     let error = Store::open(&url, Opening::serving(NOW)).await.expect_err("text");
     assert!(matches!(error, StoreError::NotADatabase { .. }), "{error}");
-    for (url, wanted) in [("postgres://localhost/bursar", "not supported yet"), ("mysql:x", "sqlite:PATH"), ("sqlite::memory:", "sqlite:PATH")] {
+    for (url, wanted) in [
+        ("postgres://localhost/bursar", "not supported yet"),
+        ("mysql:x", "sqlite:PATH"),
+        ("sqlite::memory:", "sqlite:PATH"),
+    ] {
         let error = Store::open(url, Opening::beside()).await.expect_err(url).to_string();
         assert!(error.contains(wanted), "{error}");
     }

@@ -85,10 +85,17 @@ async fn the_first_answer_stands_and_a_late_success_is_money() {
     let known: Vec<_> = loaded.intents.iter().map(|intent| (intent.key.as_str(), intent.answer)).collect();
     assert_eq!(known, [("k3", Some(Answer::Pending)), ("k1", Some(Answer::Pending)), ("k2", Some(Answer::Failed))]);
     let [receipt] = &loaded.receipts[..] else { panic!("{:?}", loaded.receipts) };
-    assert_eq!((receipt.kind, receipt.amount, receipt.received_at), (ReceiptKind::LateCardSuccess, units(3), NOW.plus_secs(120)));
+    assert_eq!(
+        (receipt.kind, receipt.amount, receipt.received_at),
+        (ReceiptKind::LateCardSuccess, units(3), NOW.plus_secs(120))
+    );
     let unknown = books.store.intent_answer(ann.id, "k9", Answer::Failed, NOW).await;
     assert!(matches!(unknown, Err(store::StoreError::NotFound { what: "intent", .. })), "{unknown:?}");
-    for sql in ["update intents set answer = 'failed' where key = 'k1'", "update intents set amount = 1", "update receipts set amount = 1"] {
+    for sql in [
+        "update intents set answer = 'failed' where key = 'k1'",
+        "update intents set amount = 1",
+        "update receipts set amount = 1",
+    ] {
         assert!(books.try_sql(sql).await.is_err(), "{sql}");
     }
 }
@@ -99,7 +106,14 @@ async fn a_key_is_one_charge() {
     for (name, refused) in [("ann", false), ("bob", true)] {
         let mut asked = changes(books.open_account(name).await);
         let (purpose, card) = (Purpose::Traffic { at: NOW }, "pm_1".to_owned());
-        asked.new_intents.push(Intent { key: "k".into(), purpose, card, amount: Micros::new(1), due_at: NOW, answer: None });
+        asked.new_intents.push(Intent {
+            key: "k".into(),
+            purpose,
+            card,
+            amount: Micros::new(1),
+            due_at: NOW,
+            answer: None,
+        });
         if refused {
             assert_eq!(books.refused(asked).await, "intent_key_is_free");
         } else {

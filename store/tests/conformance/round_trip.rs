@@ -3,22 +3,17 @@
 use std::collections::BTreeMap;
 
 use rules::{
-    Account, Action, Answer, Basis, Daily, DailyState, DueKind, Event, EventKind, Intent, Invoice, Kind, Line, LineKind,
-    Meter, Micros, Mode, Order, Period, Price, Priced, Purpose, Server, ServerState, Service, Stage, Standing,
-    StopReason, Stretch, SuspendReason, Term, TermState, Timestamp, TransferKind, Trial, TrialTraffic, Tries, Usage,
-    Waiting,
+    Account, Action, Answer, Basis, Daily, DailyState, DueKind, Event, EventKind, Intent, Invoice, Kind, Line,
+    LineKind, Meter, Micros, Mode, Order, Period, Price, Priced, Purpose, Server, ServerState, Service, Stage,
+    Standing, StopReason, Stretch, SuspendReason, Term, TermState, Timestamp, TransferKind, Trial, TrialTraffic, Tries,
+    Usage, Waiting,
 };
 use store::{Commit, DueSeconds, Outcome, Scope};
 
 use crate::books::{Books, NOTHING_DUE, NOW, STAMP, add_daily, book, changes, order, units};
 
-const REASONS: [StopReason; 5] = [
-    StopReason::InsufficientFunds,
-    StopReason::Customer,
-    StopReason::Unpaid,
-    StopReason::Fraud,
-    StopReason::Admin,
-];
+const REASONS: [StopReason; 5] =
+    [StopReason::InsufficientFunds, StopReason::Customer, StopReason::Unpaid, StopReason::Fraud, StopReason::Admin];
 
 fn rich_order() -> Order {
     let quantities = [("disk_gb".to_owned(), Micros::new(1)), ("cpe".to_owned(), Micros::new(i64::MAX))];
@@ -61,12 +56,17 @@ fn every_kind() -> Vec<Kind> {
     ];
     let term = term.into_iter().chain(suspended);
     kinds.extend(term.map(|state| Kind::Term(Term { months: 120, anchor: NOW, paid, state })));
-    let server =
-        [ServerState::Active, ServerState::Suspended { reason: StopReason::Fraud }, ServerState::Terminated { at: NOW }];
+    let server = [
+        ServerState::Active,
+        ServerState::Suspended { reason: StopReason::Fraud },
+        ServerState::Terminated { at: NOW },
+    ];
     for mode in [Mode::Monthly, Mode::Hourly] {
-        kinds.extend(server.iter().map(|state| {
-            Kind::Server(Box::new(Server { mode, state: *state, billable_from: NOW, meter: meter(0) }))
-        }));
+        kinds.extend(
+            server.iter().map(|state| {
+                Kind::Server(Box::new(Server { mode, state: *state, billable_from: NOW, meter: meter(0) }))
+            }),
+        );
     }
     let (mode, state) = (Mode::Hourly, ServerState::Terminated { at: NOW });
     kinds.push(Kind::Server(Box::new(Server { mode, state, billable_from: NOW, meter: Meter::default() })));
@@ -157,7 +157,8 @@ async fn a_rich_account_comes_back_as_it_was() {
     let loaded = books.commit(decided).await;
     assert_eq!(loaded, wanted);
 
-    let unfinished: Vec<_> = wanted.services.iter().filter(|service| !service.is_finished(wanted.invoiced_until)).collect();
+    let unfinished: Vec<_> =
+        wanted.services.iter().filter(|service| !service.is_finished(wanted.invoiced_until)).collect();
     let settling = books.load_with(loaded.id, Scope::Unfinished).await;
     assert_eq!(settling.services.iter().collect::<Vec<_>>(), unfinished);
     assert!(unfinished.len() < wanted.services.len());
@@ -265,7 +266,8 @@ async fn a_thousand_accounts_commit_at_once() {
     assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Written));
     let ids: Vec<_> = batch.iter().map(|commit| commit.changes.id()).collect();
     let loaded = books.store.accounts_load(&ids, Scope::Unfinished).await.expect("load");
-    let names: Vec<String> = loaded.into_iter().map(|account| account.expect("readable").services[0].name.clone()).collect();
+    let names: Vec<String> =
+        loaded.into_iter().map(|account| account.expect("readable").services[0].name.clone()).collect();
     assert_eq!(names, (0..1000).map(|index| format!("s{index}")).collect::<Vec<_>>());
 }
 
@@ -277,12 +279,21 @@ async fn a_corrupt_row_costs_its_own_account_alone() {
     for (break_it, mend_it) in [
         ("update services set meter = '{\"covered\": 7}' where number = 14", "update services set meter = '{}'"),
         ("update services set quantities = '['", "update services set quantities = '{}'"),
-        ("update services set reason = 'bored' where number = 2", "update services set reason = 'fraud' where number = 2"),
+        (
+            "update services set reason = 'bored' where number = 2",
+            "update services set reason = 'fraud' where number = 2",
+        ),
         ("update services set mode = 'yearly' where number = 1", "update services set mode = 'daily' where number = 1"),
         ("update accounts set waiting = '{}' where name = 'ann'", "update accounts set waiting = null"),
         ("update accounts set currency = 'XXL' where name = 'ann'", "update accounts set currency = 'USD'"),
-        ("update accounts set state = 'gone' where name = 'ann'", "update accounts set state = 'suspended' where name = 'ann'"),
-        ("update accounts set trial_traffic_cost = 'dear' where name = 'ann'", "update accounts set trial_traffic_cost = '1' where name = 'ann'"),
+        (
+            "update accounts set state = 'gone' where name = 'ann'",
+            "update accounts set state = 'suspended' where name = 'ann'",
+        ),
+        (
+            "update accounts set trial_traffic_cost = 'dear' where name = 'ann'",
+            "update accounts set trial_traffic_cost = '1' where name = 'ann'",
+        ),
         ("update intents set purpose = '\"fun\"'", "update intents set purpose = '{\"traffic\":{\"at\":1}}'"),
     ] {
         books.tamper(break_it).await;

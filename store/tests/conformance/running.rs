@@ -30,12 +30,15 @@ async fn a_slot_is_opened_once_and_covers_what_was_missed() {
     let runs = store.runs(Some("bill_instances"), 10).await.expect("runs");
     let mut slots: Vec<_> = runs.iter().map(|run| (run.slot, run.state, run.covered_by)).collect();
     slots.sort_by_key(|(slot, ..)| *slot);
-    assert_eq!(slots, [
-        (Some(midnight(0)), RunState::Queued, None),
-        (Some(midnight(1)), RunState::Done, Some(caught_up.id)),
-        (Some(midnight(2)), RunState::Done, Some(caught_up.id)),
-        (Some(midnight(3)), RunState::Queued, None),
-    ]);
+    assert_eq!(
+        slots,
+        [
+            (Some(midnight(0)), RunState::Queued, None),
+            (Some(midnight(1)), RunState::Done, Some(caught_up.id)),
+            (Some(midnight(2)), RunState::Done, Some(caught_up.id)),
+            (Some(midnight(3)), RunState::Queued, None),
+        ]
+    );
     // Without a slot there is no limit.
     for _ in 0..2 {
         assert!(store.run_open(&new_run(None, &[])).await.expect("open").is_some());

@@ -1,0 +1,23 @@
+//! The books as people read them, of a life that the rules wrote.
+
+use crate::living::half_a_year;
+
+#[tokio::test]
+async fn verify_finds_no_fault_with_what_the_rules_wrote() {
+    let life = half_a_year().await;
+    assert_eq!(life.faults().await, []);
+    let store = &life.books.store;
+    let invoices = store.invoices(None).await.expect("invoices");
+    assert!(invoices.len() > 4 && invoices.iter().all(|invoice| !invoice.lines.is_empty()), "{invoices:?}");
+    assert!(invoices.is_sorted_by_key(|invoice| (invoice.issued_at, invoice.account.clone(), invoice.number)));
+    let of_lines = |invoice: &store::InvoiceRow| invoice.lines.iter().map(|line| line.amount.get()).sum::<i64>();
+    assert!(invoices.iter().all(|invoice| of_lines(invoice) == invoice.total.get()));
+    let events = store.events(None).await.expect("events");
+    assert!(events.is_sorted_by_key(|event| (event.at, event.account.clone(), event.number)));
+    let ann = store.account_id("ann").await.expect("id").expect("ann");
+    let ledger = store.ledger(Some(ann)).await.expect("ledger");
+    let wallet: i64 = ledger.iter().filter_map(store::LedgerRow::wallet_amount).map(rules::Micros::get).sum();
+    assert_eq!(wallet, life.books.load(ann).await.wallet.get());
+    assert_eq!(store.transfer(ann, 3).await.expect("one").as_ref(), ledger.iter().find(|row| row.number == 3));
+    assert!(store.ledger(None).await.expect("ledger").len() > ledger.len());
+}

@@ -1,0 +1,122 @@
+//! Verify finds each fault that is put into sound books.
+
+use std::collections::BTreeSet;
+
+use crate::living::half_a_year;
+
+/// What is done to the file, and the invariants that it breaks.
+const BREAKS: &[(&str, &[&str])] = &[
+    (
+        "update transfers set debit = 'bank' where account_id = 1 and number = 0",
+        &["posting_is_legal", "foreign_keys_hold"],
+    ),
+    ("update transfers set currency = 'EUR' where account_id = 1 and number = 3", &["currency_is_the_accounts"]),
+    ("update accounts set wallet = wallet + 1 where id = 1", &["wallet_is_its_sum"]),
+    ("update accounts set brought_in = brought_in - 1 where id = 1", &["brought_in_is_its_sum"]),
+    (
+        "update transfers set amount = amount + 1 where account_id = 1 and kind = 'deposit' and number = 0",
+        &["wallet_is_its_sum", "brought_in_is_its_sum"],
+    ),
+    (
+        "update transfers set amount = 1, basis = null where account_id = 1 and number = 1",
+        &["wallet_is_its_sum", "amount_has_a_basis"],
+    ),
+    (
+        "update transfers set amount = amount - 1 where account_id = 1 and number = 1",
+        &["wallet_is_its_sum", "amount_follows_from_its_basis"],
+    ),
+    (
+        "update transfers set kind = 'card_credit', number = -1 where account_id = 1 and number = 0",
+        &["numbers_have_no_gap", "receipts_are_booked"],
+    ),
+    (
+        "update transfers set number = 100000 where account_id = 1 and number = 0",
+        &["numbers_have_no_gap", "charge_is_covered"],
+    ),
+    ("delete from events where account_id = 1 and number = 2", &["numbers_have_no_gap"]),
+    ("update accounts set next_service = next_service + 1 where id = 1", &["numbers_have_no_gap"]),
+    ("update accounts set next_invoice = next_invoice + 1 where id = 2", &["numbers_have_no_gap"]),
+    (
+        "update invoices set total = total + 10000 where account_id = 2 and number = 0",
+        &["invoice_is_its_lines", "invoice_is_booked", "receivable_is_what_is_open", "invoice_state_fits"],
+    ),
+    (
+        "update invoices set paid = paid - 10000, paid_at = null where account_id = 2 and number = 0",
+        &["invoice_is_booked", "receivable_is_what_is_open"],
+    ),
+    ("update invoices set paid_at = null where account_id = 2 and number = 0", &["invoice_state_fits"]),
+    (
+        "update invoice_lines set amount = amount + 10000 where account_id = 2 and invoice = 0 and position = 1",
+        &["invoice_is_its_lines", "amount_follows_from_its_basis"],
+    ),
+    (
+        "update invoice_lines set period_from = period_from - 86400
+        where account_id = 2 and kind = 'month' and invoice = (
+            select max(invoice) from invoice_lines where account_id = 2 and kind = 'month'
+        )",
+        &["lines_do_not_overlap"],
+    ),
+    (
+        "update transfers set period_to = period_to + 3600 where account_id = 1 and number = 1",
+        &["periods_do_not_overlap"],
+    ),
+    (
+        "update transfers set period_to = period_to - 3600 where account_id = 1 and number = 1",
+        &["periods_leave_no_gap"],
+    ),
+    ("update services set paid_to = paid_to + 1 where name = 's1'", &["paid_period_is_charged"]),
+    (
+        "update services set state = 'active', reason = null, stage = null, ends_with_period = 0 where name = 't1'",
+        &["what_runs_is_paid"],
+    ),
+    ("update receipts set applied_at = null, effective_at = null where id = 1", &["receipt_is_applied"]),
+    ("update receipts set amount = amount + 1 where id = 1", &["receipts_are_booked"]),
+    (
+        "update intents set answer = null, answered_at = null where key = (
+            select min(key) from intents where used_at is not null
+        )",
+        &["used_intent_is_answered"],
+    ),
+    (
+        "update intents set late_answer = 'succeeded', late_at = 1 where key = (
+            select min(key) from intents where answer = 'pending'
+        )",
+        &["late_success_is_money"],
+    ),
+    ("update accounts set suspended_for = 'fraud' where id = 2", &["reason_fits_state", "account_is_readable"]),
+    ("update services set meter = '{' where name = 'm2'", &["account_is_readable"]),
+    ("update transfers set basis = '{}' where account_id = 1 and number = 1", &["row_is_readable"]),
+    ("update events set reason = 'rain' where account_id = 1 and reason is not null", &["row_is_readable"]),
+    ("update events set service = 77 where account_id = 1 and number = 0", &["foreign_keys_hold"]),
+    ("drop index service_period_is_charged_once", &["guards_are_in_place"]),
+];
+
+#[tokio::test]
+async fn each_fault_is_found() {
+    let life = half_a_year().await;
+    let sound = life.books.dump().await;
+    for (fault, wanted) in BREAKS {
+        let copy = life.books.copy().await;
+        assert_eq!(copy.dump().await, sound);
+        copy.tamper(fault).await;
+        assert!(copy.dump().await != sound || fault.starts_with("drop"), "{fault}: changed nothing");
+        let faults = copy.store.verify(None).await.expect("verify");
+        let found: BTreeSet<&str> = faults.iter().map(|fault| fault.invariant).collect();
+        // A file that breaks a check says so as well.
+        let found: BTreeSet<&str> = found.into_iter().filter(|name| *name != "file_is_sound").collect();
+        assert_eq!(found, wanted.iter().copied().collect(), "{fault}: {faults:#?}");
+        if let Some(account) = faults.iter().find_map(|fault| fault.account) {
+            let of_one = copy.store.verify(Some(account)).await.expect("verify");
+            assert!(!of_one.is_empty() && of_one.iter().all(|fault| fault.account == Some(account)), "{of_one:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_guard_that_was_removed_is_missed() {
+    let life = half_a_year().await;
+    life.books.try_sql("drop trigger transfer_stays").await.expect("drop");
+    let faults = life.faults().await;
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].to_string(), "guards_are_in_place: transfer_stays is missing");
+}

@@ -1,0 +1,115 @@
+//! No statement that runs often reads a big table from end to end: all that a life of accounts asks of the
+//! database is listened to, and its plan is looked at.
+
+#[path = "conformance/books.rs"]
+#[expect(dead_code, reason = "the conformance suite tampers with its books, this one does not")]
+mod books;
+#[path = "conformance/living.rs"]
+#[expect(dead_code, reason = "faults are the conformance suite's to find")]
+mod living;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use rules::{AccountId, DueKind};
+use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqlitePoolOptions;
+use store::{NewRun, RunEnd};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::books::NOW;
+
+const BIG: [&str; 9] =
+    ["transfers", "events", "services", "invoices", "invoice_lines", "intents", "receipts", "due", "accounts"];
+
+/// What may read all accounts: the daily kind has no index, so that a midnight writes none.
+const KNOWN_SCANS: [&str; 2] = [
+    "select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily'",
+    "select min(daily_due_at) from accounts where $1 = 'daily'",
+];
+
+/// Indexes of what waits for something: short, and read whole.
+const SHORT: [&str; 3] = ["intents_without_answer", "intents_unused", "receipts_unapplied"];
+
+/// The statements that sqlx logs.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<BTreeSet<String>>>);
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        // The summary is cut short, or all there is.
+        if field.name() == "db.statement" && !value.is_empty() || self.0.is_empty() && field.name() == "summary" {
+            self.0 = value.trim().to_owned();
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            self.0.lock().expect("the statements").insert(text.0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_runs_often_has_an_index() {
+    let statements = Statements::default();
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(statements.clone())).expect("alone");
+    let life = living::half_a_year().await;
+    let store = &life.books.store;
+    let (first, last) = (AccountId(0), AccountId(i64::MAX));
+    for kind in DueKind::ALL {
+        store.accounts_due(kind, NOW, first, last, 100).await.expect("due");
+        store.accounts_due_count(kind, NOW).await.expect("count");
+        store.next_due(kind).await.expect("next");
+    }
+    store.account_ids(first, last, 10).await.expect("ids");
+    store.account_ids_range().await.expect("range");
+    store.account_id("ann").await.expect("id");
+    store.service_owner("s1").await.expect("owner");
+    store.accounts_with_receipts(10).await.expect("receipts");
+    store.accounts_with_answers(10).await.expect("answers");
+    store.accounts_by_name("", 10).await.expect("accounts");
+    store.ledger(Some(AccountId(1))).await.expect("ledger");
+    store.transfer(AccountId(1), 1).await.expect("transfer");
+    store.invoices(Some(AccountId(1))).await.expect("invoices");
+    store.events(Some(AccountId(1))).await.expect("events");
+    store.verify(Some(AccountId(1))).await.expect("verify");
+    let shards = [(first, last)];
+    let (slot, covered) = (Some(NOW), [NOW.plus_secs(-9)]);
+    let new = NewRun { job: "job", slot, asked_by: "", covered: &covered, shards: &shards, total: 0, now: NOW };
+    let run = store.run_open(&new).await.expect("open").expect("a run").id;
+    store.run_start(run, NOW).await.expect("start");
+    store.shard_claim(run, 0, "w", NOW, NOW).await.expect("claim");
+    store.shard_finish(run, 0, NOW).await.expect("finish");
+    store.run_finish(run, RunEnd::Done, NOW).await.expect("finish");
+    store.last_slot("job").await.expect("slot");
+    store.runs(Some("job"), 10).await.expect("runs");
+    store.runs_unfinished().await.expect("runs");
+
+    let heard = statements.0.lock().expect("the statements").clone();
+    assert!(heard.len() > 60, "{}", heard.len());
+    let pool = SqlitePoolOptions::new().connect(&life.books.url()).await.expect("a connection");
+    let verbs = ["select", "insert", "update", "delete"];
+    let mut scans = Vec::new();
+    for statement in heard.iter().filter(|text| verbs.iter().any(|verb| text.starts_with(verb))) {
+        let plan = AssertSqlSafe(format!("explain query plan {statement}"));
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(&pool).await.expect(statement);
+        let scanned = |step: &str| {
+            let of_big = BIG.iter().any(|table| step.split_whitespace().take(2).eq(["SCAN", table]));
+            of_big && !SHORT.iter().any(|index| step.ends_with(index))
+        };
+        let known = KNOWN_SCANS.contains(&statement.as_str());
+        scans.extend(steps.into_iter().filter(|step| scanned(&step.3) && !known).map(|step| (statement, step.3)));
+    }
+    assert!(scans.is_empty(), "{scans:#?}");
+}
