@@ -11,6 +11,7 @@ mod changes;
 mod charge;
 mod desk;
 mod due;
+mod explain;
 mod invoice;
 mod money;
 mod policy;
@@ -27,10 +28,11 @@ pub use changes::{Changes, Event, EventKind, LedgerAccount, Progress, Transfer, 
 pub use charge::{Answer, Intent, Purpose};
 pub use desk::{Context, NewAccount, Unsettleable, act, open_account, settle};
 pub use due::{DueKind, due_seconds};
+pub use explain::explain;
 pub use invoice::{Invoice, InvoiceNumber, Line, LineKind, Tries};
 pub use money::{Currency, Micros, OutOfRange, Price, Quantity, parse_decimal, round_to_micros, round_to_minor};
 pub use policy::{Outage, Policy, TrialPolicy};
-pub use prices::{Component, ListConflict, Mode, Order, Plan, PriceBook, PriceList, Tier};
+pub use prices::{Component, ListConflict, Mode, Order, Plan, PriceBook, PriceList, PricePart, Tier};
 pub use receipt::{Receipt, ReceiptKind};
 pub use service::{
     Daily, DailyState, Kind, Meter, Server, ServerState, Service, ServiceNumber, Stage, StopReason, Stretch, Term,

@@ -66,6 +66,18 @@ impl Component {
         self.price_of_units(Quantity::ZERO, above)
     }
 
+    /// How many of the units of a quantity fall into each tier, with what one costs there.
+    fn steps_of(&self, quantity: Quantity) -> impl Iterator<Item = (Quantity, Micros)> {
+        let above = quantity.get().saturating_sub(self.included.get()).max(0);
+        let mut start = 0;
+        self.tiers.iter().map(move |tier| {
+            let end = tier.up_to.map_or(above, |up_to| up_to.get().min(above));
+            let units = Micros::new((end - start).max(0));
+            start = end.max(start);
+            (units, tier.unit_price)
+        })
+    }
+
     /// The price of the units from `from` to `to`, counted from the first priced unit.
     pub fn price_of_units(&self, from: Quantity, to: Quantity) -> Price {
         let mut start = Quantity::ZERO;
@@ -119,6 +131,22 @@ pub struct Order {
     /// A component that is not here has its included quantity.
     pub quantities: BTreeMap<String, Quantity>,
     pub options: BTreeSet<String>,
+}
+
+/// One summand of a price.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PricePart<'a> {
+    /// Of the component or option; none of the plan's own price.
+    pub name: Option<&'a str>,
+    /// Units that are priced, of a component.
+    pub units: Option<Quantity>,
+    pub unit_price: Micros,
+}
+
+impl PricePart<'_> {
+    pub fn price(&self) -> Price {
+        self.units.map_or(Price::of(self.unit_price), |units| Price::times(units, self.unit_price))
+    }
 }
 
 /// Why a list cannot be laid over the older ones.
@@ -189,6 +217,26 @@ impl PriceBook {
             Some(Price::of(*price))
         });
         Price::of(base) + components.sum() + options.sum()
+    }
+
+    /// What [`Self::price`] adds up, without what costs nothing: the plan, each step of each component, options.
+    pub fn parts<'a>(&'a self, order: &'a Order, at: Timestamp) -> Vec<PricePart<'a>> {
+        let versions = self.from_version(&order.plan, at);
+        let base = versions.first().map_or(Micros::ZERO, |version| version.plan.price);
+        let mut parts = vec![PricePart { name: None, units: None, unit_price: base }];
+        for (id, quantity) in &order.quantities {
+            let component = versions.iter().find_map(|version| version.plan.components.get(id));
+            for (units, unit_price) in component.into_iter().flat_map(|component| component.steps_of(*quantity)) {
+                parts.push(PricePart { name: Some(id), units: Some(units), unit_price });
+            }
+        }
+        for id in &order.options {
+            let price = versions.iter().find_map(|version| version.plan.options.get(id));
+            let part = |price: &Micros| PricePart { name: Some(id), units: None, unit_price: *price };
+            parts.extend(price.map(part));
+        }
+        parts.retain(|part| part.name.is_none() || part.price() != Price::ZERO);
+        parts
     }
 
     /// A component as the version of `at` has it, or the first later one that does.
