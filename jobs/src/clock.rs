@@ -10,7 +10,9 @@ use rules::Timestamp;
 pub enum Clock {
     System,
     /// The system's, moved by so many seconds: a rehearsal of another hour.
-    Shifted { by_secs: i64 },
+    Shifted {
+        by_secs: i64,
+    },
     /// Stands where it is set.
     Simulated(Arc<AtomicI64>),
 }

@@ -51,8 +51,7 @@ pub trait Job {
 type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, JobError>> + Send + 'a>>;
 type Due = for<'a> fn(&'a Office, Timestamp, AccountId, AccountId, u32) -> Later<'a, Vec<AccountId>>;
 type DueCount = for<'a> fn(&'a Office, Timestamp) -> Later<'a, u64>;
-type Work =
-    for<'a> fn(&'a Office, &'a [AccountId], Timestamp, Option<&'a mut ShardProgress>) -> Later<'a, Tally>;
+type Work = for<'a> fn(&'a Office, &'a [AccountId], Timestamp, Option<&'a mut ShardProgress>) -> Later<'a, Tally>;
 
 /// A job in the list.
 pub struct Registered {

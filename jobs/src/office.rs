@@ -234,7 +234,8 @@ impl Office {
             name.clone_from(&account.name);
             let waited = account.waiting.is_some();
             let changes = self.with_context(|cx| {
-                let decided = if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
+                let decided =
+                    if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
                 decided.map_err(|error| JobError::Unsettleable { account: name.clone(), problem: error.to_string() })
             })?;
             let (id, outcome, progress) = (changes.id(), changes.outcome, changes.progress);

@@ -36,7 +36,13 @@ impl DueKind {
     }
 }
 
-/// The next second at which something of each kind is due, where anything is.
+/// The next second at which something of each kind is due, where anything is. A charge that waits for its
+/// answer is collection's to go on with, whatever it is for.
 pub fn due_seconds(account: &Account, cx: &Context<'_>) -> [(DueKind, Option<Timestamp>); 6] {
-    DueKind::ALL.map(|kind| (kind, crate::settle::next_of(account, cx, kind)))
+    let unanswered = account.intents.iter().map(|intent| intent.due_at).min();
+    DueKind::ALL.map(|kind| {
+        let due = crate::settle::next_of(account, cx, kind);
+        let asked = unanswered.filter(|_| kind == DueKind::Collection);
+        (kind, [due, asked].into_iter().flatten().min())
+    })
 }

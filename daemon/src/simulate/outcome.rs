@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use jobs::Office;
-use rules::{
-    Account, Context, DailyState, Kind, ServerState, Service, Standing, TermState, Timestamp,
-    retention_end,
-};
+use rules::{Account, Context, DailyState, Kind, ServerState, Service, Standing, TermState, Timestamp, retention_end};
 use serde::Serialize;
 
 use crate::simulate::Refused;

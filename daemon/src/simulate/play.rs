@@ -63,17 +63,22 @@ impl<'a> Player<'a> {
         })
     }
 
+    /// The cards of this rehearsal, which go on answering after it as its scripts say.
+    pub fn cards(&self) -> Arc<ScriptedCards> {
+        self.cards.clone()
+    }
+
     /// Plays to the end; answers the refused entries, and the office with its books.
     pub async fn play(mut self, mut progress: impl FnMut(Timestamp)) -> anyhow::Result<(Office, Vec<Refused>)> {
         let scenario = self.scenario;
         let mut entries = scenario.timeline.iter().enumerate().peekable();
-        while let Some(at) = self.next_second(entries.peek().map(|(_, entry)| entry.at)).await? {
+        while let Some((at, waking)) = self.next_second(entries.peek().map(|(_, entry)| entry.at)).await? {
             self.now = at;
             self.office.clock.advance_to(at);
             progress(at);
             // Known before anything that is due in it is settled (rule 11.8).
             self.record_outage(at).await?;
-            self.wake_jobs(at).await?;
+            self.wake_jobs(&waking, at).await?;
             while let Some((index, entry)) = entries.next_if(|(_, entry)| entry.at == at) {
                 if let Err(refusal) = self.play_entry(index + 1, entry).await? {
                     self.refused.push((index + 1, refusal));
@@ -84,18 +89,22 @@ impl<'a> Player<'a> {
         Ok((self.office, self.refused))
     }
 
-    /// The next second at which an entry stands or a job can find anything.
-    async fn next_second(&self, entry: Option<Timestamp>) -> anyhow::Result<Option<Timestamp>> {
-        let errand = self.errands.keys().next().map(|(at, _)| *at);
-        let mut wake = errand;
-        for job in &JOBS {
+    /// The next second at which an entry stands or a job can find anything, and the jobs that wake then.
+    async fn next_second(&self, entry: Option<Timestamp>) -> anyhow::Result<Option<(Timestamp, Vec<usize>)>> {
+        let mut wakes = Vec::new();
+        for (index, job) in JOBS.iter().enumerate() {
             if let Some(slot) = self.next_wake(job).await? {
-                let slot = self.when_alive(slot);
-                wake = Some(wake.map_or(slot, |wake| wake.min(slot)));
+                wakes.push((self.when_alive(slot), index));
             }
         }
-        let next = [entry, wake].into_iter().flatten().min();
-        Ok(next.filter(|at| *at <= self.scenario.until))
+        let errand = self.errands.keys().next().map(|(at, _)| *at);
+        let first_wake = wakes.iter().map(|(at, _)| *at).min();
+        let next = [entry, errand, first_wake].into_iter().flatten().min();
+        let next = next.filter(|at| *at <= self.scenario.until);
+        Ok(next.map(|next| {
+            let waking = wakes.into_iter().filter(|(at, _)| *at == next).map(|(_, index)| index);
+            (next, waking.collect())
+        }))
     }
 
     /// The next slot of a job: any one of the calendar, of a sweep the first at which something is due.
@@ -124,7 +133,7 @@ impl<'a> Player<'a> {
     }
 
     /// Opens and works off the runs that wake at `at`, as far as nothing disturbs them.
-    async fn wake_jobs(&mut self, at: Timestamp) -> anyhow::Result<()> {
+    async fn wake_jobs(&mut self, waking: &[usize], at: Timestamp) -> anyhow::Result<()> {
         while let Some(entry) = self.errands.first_entry().filter(|entry| entry.key().0 <= at) {
             let (_, errand) = *entry.key();
             entry.remove();
@@ -133,10 +142,8 @@ impl<'a> Player<'a> {
                 Errand::Receipts => self.work_off_receipts(at).await?,
             }
         }
-        for (index, job) in JOBS.iter().enumerate() {
-            if kind_of(job).is_none() {
-                continue;
-            }
+        for &index in waking {
+            let job = &JOBS[index];
             match self.disturbance.as_mut().map(Disturbance::of_run) {
                 None => self.run_job(job, at).await?,
                 Some(Whim::Skipped) => {}
@@ -242,8 +249,7 @@ impl<'a> Player<'a> {
                     None => None,
                 };
                 let (name, currency) = (account.clone(), *currency);
-                let new =
-                    NewAccount { name, currency, trial: *trial, resume_on_deposit: *resume_on_deposit, card };
+                let new = NewAccount { name, currency, trial: *trial, resume_on_deposit: *resume_on_deposit, card };
                 self.office.open_account(new, entry.at).await?;
                 Ok(Ok(()))
             }
