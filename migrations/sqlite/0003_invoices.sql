@@ -53,7 +53,7 @@ create table invoice_lines (
     foreign key (account_id, service) references services (account_id, number),
     -- Empty where a server ended in the second of its creation.
     constraint line_period_is_ordered check (period_from <= period_to)
-) strict, without rowid;
+) strict;
 
 -- A month or stretch of a server is billed once. The period comes first: lines are issued month by month,
 -- so new keys are neighbours.

@@ -14,7 +14,7 @@ create table events (
     primary key (account_id, number),
     foreign key (account_id, service) references services (account_id, number),
     foreign key (account_id, invoice) references invoices (account_id, number)
-) strict, without rowid;
+) strict;
 
 create trigger event_stays before update on events
 begin
