@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use store::StoreError;
 
 /// Held as long as this lives; the kernel lets go of it however the process ends.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub struct Lock {
 impl Lock {
     /// Locks the database of this address, by a file beside it.
     pub fn take(database: &str) -> anyhow::Result<Self> {
-        let path = path_of(database);
+        let path = path_of(database)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -37,10 +38,14 @@ impl Lock {
     }
 }
 
-fn path_of(database: &str) -> PathBuf {
-    let path = database.strip_prefix("sqlite:").unwrap_or(database);
-    let path = path.strip_prefix("//").unwrap_or(path);
-    PathBuf::from(format!("{path}.lock"))
+/// Beside the file itself, however it was named.
+fn path_of(database: &str) -> anyhow::Result<PathBuf> {
+    let path = database.strip_prefix("sqlite:").filter(|path| !path.is_empty() && !path.contains(":memory:"));
+    let path = path.ok_or_else(|| StoreError::UnknownUrl(database.to_owned()))?;
+    let path = Path::new(path.strip_prefix("//").unwrap_or(path));
+    let mut path = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    path.push(".lock");
+    Ok(path.into())
 }
 
 fn refusal(database: &str, path: &Path, file: &mut File) -> String {

@@ -4,6 +4,8 @@ mod health;
 mod lock;
 pub mod logging;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use std::net::SocketAddr;
