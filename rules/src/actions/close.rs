@@ -12,7 +12,9 @@ impl Desk<'_> {
     pub fn close(&mut self, rest: Option<Rest>, now: Timestamp) -> Result<(), Halt> {
         self.require_open()?;
         require(!self.account.services.iter().any(|service| service.is_living()), Refusal::StillInUse)?;
-        let owes = self.account.wallet.is_negative() || !self.account.invoices.is_empty() || self.awaits_lines(now)?;
+        // One that this very decision paid is still on the desk.
+        let open = self.account.invoices.iter().any(|invoice| invoice.paid_at.is_none());
+        let owes = self.account.wallet.is_negative() || open || self.awaits_lines(now)?;
         require(!owes, Refusal::UnsettledDebt)?;
         require(rest.is_some() || self.account.wallet.is_zero(), Refusal::NeedsConfirmation)?;
         if rest == Some(Rest::Refund) {
