@@ -1,0 +1,26 @@
+//! Chance that can be repeated.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+/// SplitMix64.
+pub struct Dice(u64);
+
+impl Dice {
+    /// Of `BURSAR_TEST_SEED`, or another each time; it is printed, to repeat a test that failed.
+    pub fn of_today() -> Self {
+        let given = std::env::var("BURSAR_TEST_SEED").ok();
+        let seed = given.map_or_else(|| RandomState::new().build_hasher().finish(), |seed| seed.parse().expect("u64"));
+        eprintln!("to repeat this: BURSAR_TEST_SEED={seed}");
+        Self(seed)
+    }
+
+    /// From 0 up to, and without, `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}

@@ -1,0 +1,5 @@
+//! What the tests of the whole system share: the program, the daemon, the scenarios, the kills.
+
+pub mod dice;
+pub mod program;
+pub mod scenarios;

@@ -1,0 +1,130 @@
+//! The real program, as anybody starts it, and the daemon.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use jobs::Stopwatch;
+
+/// Waited for anything at all before a test gives up; two cores may be busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const LOOK: Duration = Duration::from_millis(10);
+
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// The program with nothing of the tester's own settings.
+pub fn bursar(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+    command.args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("DATABASE_URL");
+    command
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        Self { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+pub fn run(arguments: &[&str]) -> Ended {
+    bursar(arguments).output().expect("the program starts").into()
+}
+
+/// Asks until it is so.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waited = Stopwatch::start();
+    while !is_so() {
+        assert!(waited.elapsed() < PATIENCE, "waited {} s until {what}", PATIENCE.as_secs());
+        thread::sleep(LOOK);
+    }
+}
+
+/// `bursar serve`; it is killed when this goes.
+pub struct Daemon {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    /// Where the health checks answer.
+    pub address: SocketAddr,
+}
+
+impl Daemon {
+    /// Starts it on any free port, and waits until it listens.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut command = bursar(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.args(arguments).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let lines = BufReader::new(child.stderr.take().expect("its log")).lines();
+        let log = Arc::new(Mutex::new(String::new()));
+        let copy = log.clone();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                *copy.lock().unwrap_or_else(PoisonError::into_inner) += &(line + "\n");
+            }
+        });
+        let mut daemon = Self { child, log, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        wait_until("the daemon listens", || {
+            let log = daemon.log();
+            let ended = daemon.child.try_wait().expect("the daemon");
+            assert!(ended.is_none(), "the daemon ended with {ended:?}\n{log}");
+            let Some(address) = log.lines().find(|line| line.contains("started")).and_then(address_in) else {
+                return false;
+            };
+            daemon.address = address;
+            true
+        });
+        daemon
+    }
+
+    /// All that it logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// SIGKILL: nothing of it runs any more when this returns.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it is gone");
+    }
+
+    /// SIGTERM; how it ended, after how long, and all that it logged.
+    pub fn terminate(mut self) -> (Option<i32>, Duration, String) {
+        let waited = Stopwatch::start();
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
+        let mut status = None;
+        wait_until("the daemon has stopped", || {
+            status = self.child.try_wait().expect("the daemon");
+            status.is_some()
+        });
+        (status.and_then(|status| status.code()), waited.elapsed(), self.log())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Of a log line, in text or in JSON.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("127.0.0.1:")?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    format!("127.0.0.1:{port}").parse().ok()
+}
