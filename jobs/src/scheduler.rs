@@ -1,17 +1,17 @@
 //! When to look: opens the runs of slots that came and of sweeps that find something due, wakes shards that
-//! nobody works on, and tells the books that somebody is alive.
+//! nobody works on, tries parked accounts again, and tells the books that somebody is alive.
 //!
 //! Between two slots nothing is asked of the database: each job's next slot is kept in memory. A slot that
 //! could not be opened stays the next one, so that the next tick tries again.
 
-use rules::{Outage, Timestamp};
+use rules::{AccountId, Outage, Timestamp};
 use store::{Run, Store};
 
 use crate::JOBS;
 use crate::error::JobError;
 use crate::job::{Job, Registered, Wakes};
 use crate::office::Office;
-use crate::runs::{next_slot, open_slot, open_sweep, rewake};
+use crate::runs::{BATCH_ACCOUNTS, next_slot, open_slot, open_sweep, rewake};
 
 /// Nobody alive for so long is an outage (rule 11.8).
 const OUTAGE_SECS: i64 = 12 * rules::HOUR;
@@ -45,6 +45,8 @@ pub struct Ticked {
     pub opened: Vec<Run>,
     /// Shards that were woken because nobody worked on them.
     pub woken: usize,
+    /// Parked accounts whose next try came.
+    pub retried: usize,
     pub outage: Option<Outage>,
     /// What went wrong, and with what; the next tick tries it again.
     pub problems: Vec<(&'static str, JobError)>,
@@ -96,6 +98,10 @@ impl Scheduler {
                 Ok(woken) => ticked.woken = woken,
                 Err(error) => ticked.problems.push(("rewake", error)),
             }
+            match retry_parked(office, now).await {
+                Ok(retried) => ticked.retried = retried,
+                Err(error) => ticked.problems.push(("parked", error)),
+            }
         }
         for (job, next) in JOBS.iter().zip(&mut self.jobs) {
             if next.at <= now || next.nudged {
@@ -130,6 +136,18 @@ async fn open(office: &Office, job: &Registered, next: &mut Next, now: Timestamp
     next.nudged = next.nudged && run.is_none() && under_way(office, job).await?;
     next.at = next_slot(job, now).unwrap_or(Timestamp::from_secs(i64::MAX));
     Ok(run)
+}
+
+/// Tries parked accounts again: the slot of the job that parked them may be a month away.
+async fn retry_parked(office: &Office, now: Timestamp) -> Result<usize, JobError> {
+    let mut parked = office.store.parked().await?;
+    parked.retain(|parked| parked.next_try_at <= now);
+    parked.truncate(BATCH_ACCOUNTS);
+    let accounts: Vec<AccountId> = parked.iter().map(|parked| parked.account).collect();
+    if !accounts.is_empty() {
+        office.settle_and_collect(&accounts, now).await?;
+    }
+    Ok(accounts.len())
 }
 
 async fn under_way(office: &Office, job: &Registered) -> Result<bool, JobError> {

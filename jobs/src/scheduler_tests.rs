@@ -253,3 +253,25 @@ async fn a_clock_that_is_set_back_does_not_silence_the_jobs() {
     bench.tick(&mut scheduler, at("2026-03-02T12:00:10Z")).await;
     assert_eq!(scheduler.next(), at("2026-03-02T12:00:40Z"));
 }
+
+#[tokio::test]
+async fn a_parked_account_is_tried_again_before_its_jobs_next_slot() {
+    let bench = Bench::at(at("2026-03-02T12:00:00Z")).await;
+    let id = bench.customer("ann", Mode::Daily, 100).await;
+    let (store, midnight) = (&bench.office.store, at("2026-03-03T00:00:00Z"));
+    let periods = async || {
+        let ledger = store.ledger(Some(id)).await.expect("a ledger");
+        ledger.iter().filter(|row| row.period.is_some()).count()
+    };
+    let mut scheduler = Scheduler::new(WORKER, bench.now());
+    let opened = bench.tick(&mut scheduler, bench.now()).await.opened;
+    bench.finish(&opened).await;
+    store.park(id, "a fault that passes", midnight, midnight.plus_secs(60)).await.expect("parked");
+    let opened = bench.tick(&mut scheduler, midnight).await.opened;
+    bench.finish(&opened).await;
+    assert_eq!(periods().await, 1);
+
+    assert_eq!(bench.tick(&mut scheduler, midnight.plus_secs(59)).await.retried, 0);
+    assert_eq!(bench.tick(&mut scheduler, midnight.plus_secs(120)).await.retried, 1);
+    assert_eq!((periods().await, store.parked().await.expect("a list").len()), (2, 0));
+}

@@ -162,6 +162,9 @@ fn note(ticked: &Ticked) {
     if ticked.woken > 0 {
         tracing::info!(shards = ticked.woken, "woke shards that nobody worked on");
     }
+    if ticked.retried > 0 {
+        tracing::info!(accounts = ticked.retried, "tried parked accounts again");
+    }
     for (what, error) in &ticked.problems {
         tracing::error!(job = *what, %error, "cannot look what is due; trying again");
     }

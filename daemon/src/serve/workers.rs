@@ -28,6 +28,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// A worker that lived so long was well: its end is the first of its kind.
 const WAS_WELL: Duration = Duration::from_secs(300);
 
+/// Wakes that wait for so long while nobody works: the worker polls no more, though it did not end.
+const STALL: Duration = Duration::from_secs(60);
+
 /// What the workers of this process share.
 pub struct Desk {
     office: Office,
@@ -36,12 +39,14 @@ pub struct Desk {
     in_hand: Mutex<HashSet<(RunId, u32)>>,
     /// Apart from the process: apalis knows workers by name, and a name again too early is refused.
     started: AtomicU64,
+    /// Wakes that were taken from the queue.
+    taken: AtomicU64,
 }
 
 impl Desk {
     pub fn new(office: Office) -> Self {
-        let (nudge, in_hand, started) = (Notify::new(), Mutex::default(), AtomicU64::new(0));
-        Self { office, nudge, in_hand, started }
+        let (started, taken) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { office, nudge: Notify::new(), in_hand: Mutex::default(), started, taken }
     }
 
     /// Returns when work was done after which money waits for a card.
@@ -104,7 +109,10 @@ pub async fn supervise(desk: Arc<Desk>, health: Arc<Health>) {
     let mut backoff = BACKOFF;
     while !stop.is_asked() {
         let lived = Stopwatch::start();
-        let ended = run_worker(desk.clone(), health.clone()).await;
+        let ended = tokio::select! {
+            ended = run_worker(desk.clone(), health.clone()) => ended.map_err(|error| error.to_string()),
+            () = stalled(&desk) => Err("it takes no wakes, though some wait".to_owned()),
+        };
         health.workers_run(false);
         if stop.is_asked() {
             return;
@@ -112,12 +120,26 @@ pub async fn supervise(desk: Arc<Desk>, health: Arc<Health>) {
         if lived.elapsed() >= WAS_WELL {
             backoff = BACKOFF;
         }
-        let reason = ended.err().map_or_else(|| "by itself".to_owned(), |error| error.to_string());
+        let reason = ended.err().unwrap_or_else(|| "by itself".to_owned());
         tracing::error!(reason, again_in_s = backoff.as_secs(), "the queue's worker ended; starting another");
         tokio::select! {
             () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
             () = stop.asked() => {}
         }
+    }
+}
+
+/// Returns when wakes wait and nobody takes them.
+async fn stalled(desk: &Desk) {
+    let mut taken = None;
+    loop {
+        tokio::time::sleep(STALL).await;
+        let now = Some(desk.taken.load(Ordering::SeqCst));
+        let idle = now == taken && desk.hands(|hands| hands.is_empty());
+        if idle && desk.office.store.wakes_waiting().await.is_ok_and(|waiting| waiting > 0) {
+            return;
+        }
+        taken = now;
     }
 }
 
@@ -146,6 +168,7 @@ async fn run_worker(desk: Arc<Desk>, health: Arc<Health>) -> Result<(), WorkerEr
 
 /// Takes a wake. It always ends well: a task that failed would come again at once, and again.
 async fn take(payload: serde_json::Value, desk: Data<Arc<Desk>>) -> Result<(), BoxDynError> {
+    desk.taken.fetch_add(1, Ordering::SeqCst);
     let Ok(wake) = serde_json::from_value::<Wake>(payload.clone()) else {
         tracing::warn!(%payload, "a wake that this program cannot read is dropped");
         return Ok(());
