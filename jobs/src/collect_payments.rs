@@ -1,7 +1,8 @@
 //! Asks cards for what is open, goes up the dunning ladder, suspends who does not pay (rules 6.8, 6.9, 11.7).
 //!
 //! Wakes   each five minutes, and on a nudge after a commit that wants a card asked.
-//! Due     accounts with a card try, a retry or an overdue second that came, or with a charge unanswered.
+//! Due     accounts with a card try, a retry or an overdue second that came, with a charge unanswered, or with
+//!         money that came and is not in the books.
 //! Work    settles each of them, asks the cards that this needs, and settles on with the answers.
 //! Twice   a charge is asked under the key it was committed with; its first answer stands.
 
@@ -27,11 +28,19 @@ impl Job for CollectPayments {
         last: AccountId,
         limit: u32,
     ) -> Result<Vec<AccountId>, JobError> {
-        Ok(office.store.accounts_due(DueKind::Collection, now, after, last, limit).await?)
+        let mut due = office.store.accounts_due(DueKind::Collection, now, after, last, limit).await?;
+        let received = office.store.accounts_with_receipts(u32::MAX).await?;
+        due.extend(received.into_iter().filter(|id| after < *id && *id <= last));
+        due.sort_unstable();
+        due.dedup();
+        due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(due)
     }
 
     async fn due_count(office: &Office, now: Timestamp) -> Result<u64, JobError> {
-        Ok(office.store.accounts_due_count(DueKind::Collection, now).await?)
+        let received = office.store.accounts_with_receipts(u32::MAX).await?.len();
+        let due = office.store.accounts_due_count(DueKind::Collection, now).await?;
+        Ok(due + u64::try_from(received).unwrap_or_default())
     }
 
     async fn work(
