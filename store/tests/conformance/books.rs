@@ -42,7 +42,7 @@ impl Books {
         let path = directory.path().join("copy.db");
         self.try_sql(&format!("vacuum into '{}'", path.display())).await.expect("copy");
         let url = format!("sqlite:{}", path.display());
-        let store = Store::open(&url, Opening::beside()).await.expect("open");
+        let store = Store::open(&url, Opening::scratch(NOW)).await.expect("open");
         Self { store, _directory: directory }
     }
 

@@ -44,3 +44,37 @@ async fn what_is_no_database_of_ours_is_refused() {
         assert!(error.contains(wanted), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_reader_cannot_write_and_the_writer_is_alone() {
+    let books = Books::new().await;
+    assert_eq!(books.store.queue_pool().options().get_max_connections(), 1);
+    let synchronous: i64 =
+        sqlx::query_scalar("pragma synchronous").fetch_one(books.store.queue_pool()).await.expect("an answer");
+    assert_eq!(synchronous, 2);
+    // Eight at once: as many as there are, one after another.
+    let mut tasks = Vec::new();
+    for index in 0..8 {
+        let store = books.store.clone();
+        tasks.push(tokio::spawn(async move {
+            let account = crate::books::account(&format!("a{index}"));
+            store.account_insert(&account, &crate::books::NOTHING_DUE, NOW).await
+        }));
+    }
+    for task in tasks {
+        task.await.expect("a task").expect("an account");
+    }
+    assert_eq!(books.store.account_ids_range().await.expect("range").map(|(_, last)| last.0), Some(8));
+}
+
+#[tokio::test]
+async fn two_programs_write_to_one_file() {
+    let books = Books::new().await;
+    let beside = Store::open(&books.url(), Opening::beside()).await.expect("open");
+    for (store, name) in [(&books.store, "ann"), (&beside, "bob"), (&books.store, "cid")] {
+        store.account_insert(&crate::books::account(name), &crate::books::NOTHING_DUE, NOW).await.expect("insert");
+    }
+    assert!(books.store.account_id("bob").await.expect("id").is_some());
+    assert!(beside.account_id("cid").await.expect("id").is_some());
+    beside.close().await;
+}
