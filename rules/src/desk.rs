@@ -104,6 +104,8 @@ pub fn act(account: Account, cx: &Context<'_>, action: &Action, now: Timestamp) 
     let now = now.max(account.settled_at);
     let mut desk = Desk::new(account, *cx);
     let mut progress = progress_of(desk.settle(now))?;
+    // What ended on the way is an action that waited, not this one.
+    desk.outcome = None;
     if progress == Progress::Settled {
         match desk.perform(action, now) {
             Ok(()) => {

@@ -125,17 +125,19 @@ impl Price {
     }
 }
 
+// At the end of the range a price stays there: the least share of it is beyond every ledger, and refused.
+
 impl std::ops::Add for Price {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
+        Self(self.0.saturating_add(other.0))
     }
 }
 
 impl std::ops::Sub for Price {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self(self.0 - other.0)
+        Self(self.0.saturating_sub(other.0))
     }
 }
 

@@ -201,12 +201,12 @@ impl PriceBook {
 
     /// Since when the version that prices `plan` at `at` is in force.
     pub fn version_of(&self, plan: &str, at: Timestamp) -> Timestamp {
-        self.from_version(plan, at).first().map_or(Timestamp::BEGINNING, |version| version.since)
+        self.versions_from(plan, at).first().map_or(Timestamp::BEGINNING, |version| version.since)
     }
 
     /// The price of `order` for one period that starts at `at` (rule 2.3).
     pub fn price(&self, order: &Order, at: Timestamp) -> Price {
-        let versions = self.from_version(&order.plan, at);
+        let versions = self.versions_from(&order.plan, at);
         let base = versions.first().map_or(Micros::ZERO, |version| version.plan.price);
         let components = order.quantities.iter().filter_map(|(id, quantity)| {
             let component = versions.iter().find_map(|version| version.plan.components.get(id))?;
@@ -221,7 +221,7 @@ impl PriceBook {
 
     /// What [`Self::price`] adds up, without what costs nothing: the plan, each step of each component, options.
     pub fn parts<'a>(&'a self, order: &'a Order, at: Timestamp) -> Vec<PricePart<'a>> {
-        let versions = self.from_version(&order.plan, at);
+        let versions = self.versions_from(&order.plan, at);
         let base = versions.first().map_or(Micros::ZERO, |version| version.plan.price);
         let mut parts = vec![PricePart { name: None, units: None, unit_price: base }];
         for (id, quantity) in &order.quantities {
@@ -241,7 +241,7 @@ impl PriceBook {
 
     /// A component as the version of `at` has it, or the first later one that does.
     pub fn component(&self, plan: &str, component: &str, at: Timestamp) -> Option<&Component> {
-        self.from_version(plan, at).iter().find_map(|version| version.plan.components.get(component))
+        self.versions_from(plan, at).iter().find_map(|version| version.plan.components.get(component))
     }
 
     /// The seconds in `(after, until)` at which a new version of `plan` takes effect.
@@ -256,7 +256,7 @@ impl PriceBook {
     }
 
     /// The version of `at` and those after it; what it lacks is read from them (rule 2.3).
-    fn from_version(&self, plan: &str, at: Timestamp) -> &[Version] {
+    fn versions_from(&self, plan: &str, at: Timestamp) -> &[Version] {
         let versions = self.plans.get(plan).map_or(&[][..], Vec::as_slice);
         let known = versions.partition_point(|version| version.since <= at);
         versions.get(known.saturating_sub(1)..).unwrap_or_default()

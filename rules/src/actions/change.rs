@@ -82,9 +82,8 @@ impl Desk<'_> {
         let exact = basis.exact();
         let raises = exact > Quantity::ZERO.exact();
         // A rise beyond the ledger's range is beyond the wallet as well.
-        let amount = round_to_micros(&exact).or_else(|error| {
-            if raises { Err(Halt::Refused(Refusal::InsufficientFunds)) } else { Err(Halt::from(error)) }
-        })?;
+        let amount = round_to_micros(&exact)
+            .map_err(|error| if raises { Halt::Refused(Refusal::InsufficientFunds) } else { Halt::from(error) })?;
         let details =
             Details { service: Some(service.number), period: Some(part), basis: Some(basis), ..Details::default() };
         if raises {

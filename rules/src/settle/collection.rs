@@ -121,7 +121,7 @@ impl Desk<'_> {
     pub fn mark_overdue(&mut self, at: Timestamp) {
         for index in 0..self.account.invoices.len() {
             let invoice = &mut self.account.invoices[index];
-            if invoice.paid_at.is_some() || !overdue_at(invoice, &self.cx).is_some_and(|due| due <= at) {
+            if invoice.paid_at.is_some() || overdue_at(invoice, &self.cx).is_none_or(|due| due > at) {
                 continue;
             }
             invoice.overdue = true;

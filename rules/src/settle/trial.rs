@@ -28,7 +28,7 @@ pub fn next(account: &Account, cx: &Context<'_>) -> Option<Timestamp> {
 /// What a server is worth a month (rule 7.2).
 pub fn worth(mode: Mode, price: Price) -> Price {
     match mode {
-        Mode::Hourly => Price::from_pico(price.pico() * i128::from(HOURS_OF_MONTH)),
+        Mode::Hourly => Price::from_pico(price.pico().saturating_mul(i128::from(HOURS_OF_MONTH))),
         Mode::Monthly | Mode::Daily | Mode::Term => price,
     }
 }
