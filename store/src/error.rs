@@ -12,6 +12,8 @@ pub enum StoreError {
     PostgresUnsupported,
     #[error("{path} does not exist: run `bursar migrate` to create it, or correct `database.url`")]
     NoSuchDatabase { path: PathBuf },
+    #[error("cannot create {path}: {problem}")]
+    CannotCreate { path: PathBuf, problem: String },
     #[error("{path} is not a Bursar database: {problem}")]
     NotADatabase { path: PathBuf, problem: String },
     #[error("the database has schema {found}, this program knows {known}: use the newer program that migrated it")]

@@ -1,4 +1,4 @@
-//! What `system` does short, in full.
+//! What `system` does short, in full: `cargo test --test long`.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -6,4 +6,9 @@ mod support;
 #[test]
 fn every_scenario_comes_out_plain_and_with_200_seeds() {
     support::scenarios::play_all(200);
+}
+
+#[test]
+fn fifty_killed_nights_leave_the_books_of_an_undisturbed_one() {
+    support::kills::survive(50);
 }

@@ -1,5 +1,7 @@
 //! What the tests of the whole system share: the program, the daemon, the scenarios, the kills.
 
 pub mod dice;
+pub mod kills;
+pub mod night;
 pub mod program;
 pub mod scenarios;

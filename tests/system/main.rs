@@ -3,5 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_books;
+mod kills;
+mod refusals;
 mod scenarios;
+mod serving;
 mod tidy;

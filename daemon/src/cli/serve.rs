@@ -1,5 +1,6 @@
 //! `bursar serve`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jobs::Clock;
@@ -7,7 +8,7 @@ use providers::NoCards;
 
 use crate::cli::check::refuse;
 use crate::cli::{DONE, ServeArgs};
-use crate::input::Config;
+use crate::input::{Config, read_price_lists};
 
 pub async fn run(args: ServeArgs) -> anyhow::Result<u8> {
     let mut config = match args.config.as_deref().map(Config::read) {
@@ -20,6 +21,11 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<u8> {
     }
     if let Some(listen) = args.listen {
         config.listen = listen;
+    }
+    // Only a new database takes them in; what is wrong with them is told before there is one.
+    let is_new = config.database.strip_prefix("sqlite:").is_some_and(|path| !Path::new(path).exists());
+    if is_new && let Err(problems) = read_price_lists(&config.price_files) {
+        return Ok(refuse(&problems));
     }
     crate::serve::logging::init(&config.log)?;
     crate::serve::serve(config, Clock::System, Arc::new(NoCards)).await?;

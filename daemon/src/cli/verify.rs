@@ -21,9 +21,15 @@ pub async fn run(args: VerifyArgs) -> anyhow::Result<u8> {
         Format::Json => {
             let rows: Vec<_> = violations
                 .iter()
-                .map(|violation| json!({ "invariant": violation.invariant, "account": violation.account, "detail": violation.detail }))
+                .map(|violation| {
+                    let (id, name) = (violation.account, &violation.name);
+                    json!({ "invariant": violation.invariant, "id": id, "account": name, "detail": violation.detail })
+                })
                 .collect();
-            println!("{}", serde_json::to_string_pretty(&json!({ "verified": violations.is_empty(), "violations": rows }))?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&json!({ "verified": violations.is_empty(), "violations": rows }))?
+            );
         }
         Format::Table => {
             for violation in &violations {

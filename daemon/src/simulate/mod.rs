@@ -35,6 +35,10 @@ pub async fn simulate(
     };
     let player = Player::new(scenario, store.clone(), seed).await?;
     let (office, refused) = player.play(progress).await?;
+    // The daemon puts such an account aside and goes on; a rehearsal without it would rehearse something else.
+    if let Some(parked) = store.parked().await?.first() {
+        anyhow::bail!("account `{}` cannot be settled: {}", parked.name, parked.error);
+    }
     let outcome = Outcome::read(&office, refused).await?;
     let violations = store.verify(None).await?;
     anyhow::ensure!(violations.is_empty(), "the books do not verify: {}", violations[0]);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use jobs::{Clock, JOBS, Office, Registered, Wakes};
 use providers::{CardScript, ScriptedCards};
 use rules::{AccountId, Action, DueKind, NewAccount, Period, ReceiptKind, Refusal, Standing, Timestamp};
@@ -80,8 +81,10 @@ impl<'a> Player<'a> {
             self.record_outage(at).await?;
             self.wake_jobs(&waking, at).await?;
             while let Some((index, entry)) = entries.next_if(|(_, entry)| entry.at == at) {
-                if let Err(refusal) = self.play_entry(index + 1, entry).await? {
-                    self.refused.push((index + 1, refusal));
+                let number = index + 1;
+                let played = self.play_entry(number, entry).await.with_context(|| format!("entry {number}"))?;
+                if let Err(refusal) = played {
+                    self.refused.push((number, refusal));
                 }
             }
         }

@@ -39,5 +39,5 @@ pub async fn check(connection: &mut SqliteConnection, found: &mut Vec<Violation>
 }
 
 const fn of_file(invariant: &'static str, detail: String) -> Violation {
-    Violation { invariant, account: None, detail }
+    Violation::of(None, invariant, detail)
 }

@@ -23,15 +23,26 @@ pub struct Violation {
     pub invariant: &'static str,
     /// None where it concerns the file as a whole.
     pub account: Option<AccountId>,
+    /// The account's, if it can be read.
+    pub name: Option<String>,
     pub detail: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.account {
-            Some(account) => write!(f, "{}: account {}: {}", self.invariant, account.0, self.detail),
-            None => write!(f, "{}: {}", self.invariant, self.detail),
+        write!(f, "{}: ", self.invariant)?;
+        match (&self.name, self.account) {
+            (Some(name), _) => write!(f, "account `{name}`: ")?,
+            (None, Some(account)) => write!(f, "account {}: ", account.0)?,
+            (None, None) => {}
         }
+        f.write_str(&self.detail)
+    }
+}
+
+impl Violation {
+    const fn of(account: Option<AccountId>, invariant: &'static str, detail: String) -> Self {
+        Self { invariant, account, name: None, detail }
     }
 }
 
@@ -63,18 +74,22 @@ impl Store {
                     let unreadable = |problem| StoreError::CorruptTable { table: "an answer of verify", problem };
                     let account = Some(AccountId(cells.int().map_err(unreadable)?));
                     let detail = cells.text().map_err(unreadable)?;
-                    found.push(Violation { invariant, account, detail });
+                    found.push(Violation::of(account, invariant, detail));
                 }
             }
             recompute::check(&mut snapshot, (*first, *end), &mut found).await?;
             let accounts: Vec<AccountId> = ids.iter().copied().map(AccountId).collect();
             let loaded = load::accounts(&mut snapshot, &accounts, Scope::All).await?;
-            found.extend(loaded.into_iter().filter_map(std::result::Result::err).map(|corrupt| Violation {
-                invariant: "account_is_readable",
-                account: Some(corrupt.id),
-                detail: corrupt.problem,
-            }));
+            let corrupt = loaded.into_iter().filter_map(std::result::Result::err);
+            found
+                .extend(corrupt.map(|corrupt| Violation::of(Some(corrupt.id), "account_is_readable", corrupt.problem)));
             after = *end;
+        }
+        for violation in &mut found {
+            let Some(account) = violation.account else { continue };
+            let name = sqlx::query_scalar("select name from accounts where id = $1").bind(account.0);
+            // A name that cannot be read is among what was found.
+            violation.name = name.fetch_optional(&mut *snapshot).await.ok().flatten();
         }
         Ok(found)
     }

@@ -41,8 +41,8 @@ async fn ask(
         let account = cells.int().ok().map(rules::AccountId);
         match check(&mut cells) {
             Ok(None) => {}
-            Ok(Some((invariant, detail))) => found.push(Violation { invariant, account, detail }),
-            Err(detail) => found.push(Violation { invariant: "row_is_readable", account, detail }),
+            Ok(Some((invariant, detail))) => found.push(Violation::of(account, invariant, detail)),
+            Err(detail) => found.push(Violation::of(account, "row_is_readable", detail)),
         }
     }
     Ok(())

@@ -119,7 +119,9 @@ fn roots(package: &str) -> Vec<PathBuf> {
     let mut roots: Vec<PathBuf> = ["src/lib.rs", "src/main.rs", "build.rs"].map(|file| folder.join(file)).into();
     for targets in ["src/bin", "tests", "benches", "examples"].map(|targets| folder.join(targets)) {
         if targets.exists() {
-            roots.extend(names(&targets).into_iter().map(|name| targets.join(name)));
+            for target in names(&targets).into_iter().map(|name| targets.join(name)) {
+                roots.push(if target.is_dir() { target.join("main.rs") } else { target });
+            }
         }
     }
     let manifest = folder.join("Cargo.toml");

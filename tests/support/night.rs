@@ -1,0 +1,151 @@
+//! Books that end just before the last midnight, and what the daemon made of that midnight.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use jobs::Clock;
+use rules::{AccountId, Timestamp};
+use store::{Opening, Run, RunState, Store};
+use tempfile::TempDir;
+
+use crate::support::dice::Dice;
+use crate::support::program::{Daemon, run, wait_until};
+
+const BILLS: &str = "bill_instances";
+
+/// Books of a host on the evening before the last midnight, to be copied.
+pub struct Evening {
+    folder: TempDir,
+    books: PathBuf,
+    pub midnight: Timestamp,
+    pub accounts: u64,
+}
+
+impl Evening {
+    /// Each account has so many daily instances, and money for some of them or for all.
+    pub fn new(accounts: u64, instances: u64, dice: &mut Dice) -> Self {
+        let midnight = Clock::System.now().midnight();
+        let (noon, until) = (midnight.plus_secs(-12 * rules::HOUR), midnight.plus_secs(-1));
+        let mut timeline = Vec::new();
+        for account in 0..accounts {
+            let whose = format!("\"at\": \"{noon}\", \"account\": \"a{account}\"");
+            // Half a day costs half of it; the rest is enough for the night, or not for each.
+            let worth = 2 * instances + dice.below(2 * instances);
+            timeline.push(format!("{{{whose}, \"do\": \"open_account\"}}"));
+            timeline.push(format!("{{{whose}, \"do\": \"deposit\", \"amount\": \"{worth}.00\"}}"));
+            for instance in 0..instances {
+                let plan = ["small", "large"][usize::try_from(dice.below(2)).expect("a bit")];
+                let what = format!("\"service\": \"s{account}-{instance}\", \"plan\": \"{plan}\"");
+                timeline.push(format!("{{{whose}, \"do\": \"create_service\", {what}}}"));
+            }
+        }
+        let mut scenario = String::from(
+            r#"{"plans": [{"id": "small", "mode": "daily", "price": "1.25"}, {"id": "large", "mode": "daily", "price": "2.40"}], "#,
+        );
+        write!(scenario, "\"timeline\": [{}], \"until\": \"{until}\"}}", timeline.join(",\n")).expect("a text");
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, books) = (folder.path().join("scenario.json"), folder.path().join("evening.db"));
+        fs::write(&file, scenario).expect("written");
+        let played = run(&["simulate", file.to_str().expect("UTF-8"), "--database-url", &url(&books)]);
+        assert_eq!((played.status, played.err.as_str()), (Some(0), ""));
+        Self { folder, books, midnight, accounts }
+    }
+
+    /// A copy for one night.
+    pub fn night(&self, name: &str) -> Night {
+        let path = self.folder.path().join(name);
+        fs::copy(&self.books, &path).expect("copied");
+        Night { path, midnight: self.midnight }
+    }
+}
+
+/// A copy of the evening's books.
+pub struct Night {
+    path: PathBuf,
+    midnight: Timestamp,
+}
+
+impl Night {
+    pub fn url(&self) -> String {
+        url(&self.path)
+    }
+
+    pub fn serve(&self) -> Daemon {
+        Daemon::start(&["--database-url", &self.url()])
+    }
+
+    /// How many accounts the midnight's run has worked off, or that all of its work is done.
+    pub fn progress(&self) -> Progress {
+        self.read(async |store| {
+            let runs = store.runs(None, 100).await.expect("runs");
+            if let Some(failed) = runs.iter().find(|run| run.state == RunState::Failed) {
+                panic!("a run failed: {failed:?}");
+            }
+            let is_it = |run: &&Run| run.job == BILLS && run.slot == Some(self.midnight);
+            let Some(midnight) = runs.iter().find(is_it) else { return Progress::At(0) };
+            if midnight.state == RunState::Done && store.runs_unfinished().await.expect("runs").is_empty() {
+                return Progress::Done;
+            }
+            Progress::At(store.shards(midnight.id).await.expect("shards").iter().map(|shard| shard.done).sum())
+        })
+    }
+
+    /// Waits until all runs are done.
+    pub fn wait_until_done(&self) {
+        wait_until("the midnight is done", || self.progress() == Progress::Done);
+    }
+
+    /// All that the books say, but for when it was written and in which run.
+    pub fn books(&self) -> Vec<String> {
+        self.read(async |store| {
+            let mut lines = Vec::new();
+            for mut row in store.ledger(None).await.expect("the ledger") {
+                (row.recorded_at, row.run) = (Timestamp::BEGINNING, None);
+                lines.push(format!("{row:?}"));
+            }
+            lines.extend(store.events(None).await.expect("the events").iter().map(|event| format!("{event:?}")));
+            lines.extend(store.invoices(None).await.expect("the invoices").iter().map(|row| format!("{row:?}")));
+            lines.extend(store.parked().await.expect("what is parked").iter().map(|parked| format!("{parked:?}")));
+            let mut after = String::new();
+            loop {
+                let page = store.accounts_by_name(&after, 500).await.expect("accounts");
+                let Some(last) = page.last() else { return lines };
+                after.clone_from(&last.name);
+                for mut account in page {
+                    (account.id, account.version, account.settled_at) = (AccountId(0), 0, Timestamp::BEGINNING);
+                    lines.push(format!("{account:?}"));
+                }
+            }
+        })
+    }
+
+    pub fn assert_verified(&self) {
+        let verified = run(&["verify", "--database-url", &self.url()]);
+        assert_eq!(verified.status, Some(0), "{}{}", verified.out, verified.err);
+    }
+
+    fn read<T>(&self, ask: impl AsyncFnOnce(&Store) -> T) -> T {
+        block_on(async {
+            let store = Store::open(&self.url(), Opening::beside()).await.expect("the books");
+            let answer = ask(&store).await;
+            store.close().await;
+            answer
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Progress {
+    At(u64),
+    Done,
+}
+
+fn url(path: &Path) -> String {
+    format!("sqlite:{}", path.display())
+}
+
+fn block_on<T>(asked: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(asked)
+}
