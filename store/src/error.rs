@@ -53,15 +53,9 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let error = match error {
-            sqlx::Error::PoolTimedOut => return Self::Busy,
-            // What a connection found out about its own settings comes wrapped.
-            sqlx::Error::Configuration(inner) => match inner.downcast::<Self>() {
-                Ok(own) => return *own,
-                Err(other) => sqlx::Error::Configuration(other),
-            },
-            other => other,
-        };
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            return Self::Busy;
+        }
         let Some(database) = error.as_database_error() else { return Self::Driver(error) };
         let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
         // The low byte is the error's class (sqlite.org/rescode.html).

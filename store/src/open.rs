@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rules::Timestamp;
 use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqlitePool, Transaction};
 
 use crate::settings::{Durability, Role, options, read_back};
 use crate::{Result, StoreError, schema};
@@ -146,11 +146,16 @@ fn create(path: &Path) -> Result<()> {
         .truncate(false)
         .open(path)
         .map(|_| ())
-        .map_err(|error| StoreError::Driver(sqlx::Error::Io(error)))
+        .map_err(|error| StoreError::CannotCreate { path: path.to_owned(), problem: error.to_string() })
 }
 
 async fn pool(path: &Path, role: Role, durability: Durability, size: u32) -> Result<SqlitePool> {
-    let opened = SqlitePoolOptions::new()
+    let options = options(path, role, durability);
+    // A first one by hand: the pool would try again and again, and at last only say that it took too long.
+    let mut first = options.connect().await.map_err(|error| of_file(error, path))?;
+    read_back(&mut first, role, durability).await?;
+    first.close().await?;
+    let pool = SqlitePoolOptions::new()
         .max_connections(size)
         .min_connections(1)
         .acquire_timeout(Duration::from_secs(60))
@@ -163,12 +168,17 @@ async fn pool(path: &Path, role: Role, durability: Durability, size: u32) -> Res
                 checked.map_err(|error| sqlx::Error::Configuration(Box::new(error)))
             })
         })
-        .connect_with(options(path, role, durability))
-        .await;
-    opened.map_err(|error| match error {
-        sqlx::Error::Database(database) if database.code().as_deref() == Some("26") => {
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}
+
+fn of_file(error: sqlx::Error, path: &Path) -> StoreError {
+    const NOT_A_DATABASE: &str = "26";
+    match error {
+        sqlx::Error::Database(database) if database.code().as_deref() == Some(NOT_A_DATABASE) => {
             StoreError::NotADatabase { path: path.to_owned(), problem: "it is not an SQLite file".to_owned() }
         }
         other => other.into(),
-    })
+    }
 }
