@@ -60,7 +60,8 @@ fn share(price: Price, part: Period, whole: Period) -> Exact {
     if part == whole {
         return price.exact();
     }
-    Exact::new(BigInt::from(price.pico()) * part.secs(), BigInt::from(whole.secs()))
+    // Not reduced: nobody compares the parts, and the one rounding divides them anyway.
+    Exact::new_raw(BigInt::from(price.pico()) * part.secs(), BigInt::from(whole.secs()))
 }
 
 /// `Σ over the calendar months: price × seconds in the month / seconds of the month` (rule 1.4).
@@ -70,7 +71,7 @@ fn prorate(monthly: Price, period: Period) -> Exact {
 
 /// `price × seconds / 3600` (rule 6.5).
 fn hours(hourly: Price, period: Period) -> Exact {
-    Exact::new(BigInt::from(hourly.pico()) * period.secs(), BigInt::from(HOUR))
+    Exact::new_raw(BigInt::from(hourly.pico()) * period.secs(), BigInt::from(HOUR))
 }
 
 /// Hours that an hourly price counts a month for in a trial (rule 7.2).

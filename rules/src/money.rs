@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::ToPrimitive;
+use num_traits::{Signed, ToPrimitive};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -184,16 +184,28 @@ pub type Exact = BigRational;
 
 /// Rounds to whole micro-units, half away from zero (rule 1.2).
 pub fn round_to_micros(exact: &Exact) -> Result<Micros, OutOfRange> {
-    let micros = (exact / BigInt::from(PICO_PER_MICRO)).round();
-    micros.numer().to_i64().map(Micros).ok_or(OutOfRange)
+    divide_rounded(exact, PICO_PER_MICRO).ok_or(OutOfRange).map(Micros)
 }
 
 /// Rounds to the currency's minor unit, half away from zero (rule 1.2).
 pub fn round_to_minor(exact: &Exact, currency: Currency) -> Result<Micros, OutOfRange> {
     let unit = currency.minor_unit();
-    let minor = (exact / (BigInt::from(PICO_PER_MICRO) * unit)).round();
-    let micros = minor.numer() * unit;
-    micros.to_i64().map(Micros).ok_or(OutOfRange)
+    let minor = divide_rounded(exact, PICO_PER_MICRO * unit).ok_or(OutOfRange)?;
+    minor.checked_mul(unit).map(Micros).ok_or(OutOfRange)
+}
+
+/// `exact / unit` in whole numbers, half away from zero. The one division, without reducing the fraction first.
+fn divide_rounded(exact: &Exact, unit: i64) -> Option<i64> {
+    let twice = exact.numer() * 2_i32;
+    let divisor = exact.denom() * unit;
+    // Whole days and terms have small numbers: most of what is ever charged.
+    if let (Some(twice), Some(divisor)) = (twice.to_i128(), divisor.to_i64()) {
+        let divisor = i128::from(divisor);
+        let away = twice.checked_add(divisor * twice.signum())?;
+        return i64::try_from(away / (divisor * 2)).ok();
+    }
+    let away = if twice.is_negative() { twice - &divisor } else { twice + &divisor };
+    (away / (divisor * 2_i32)).to_i64()
 }
 
 /// An ISO 4217 currency that has a minor unit of at most six digits.
@@ -285,6 +297,16 @@ mod tests {
         assert_eq!(round_to_minor(&Price::of(Micros(1_500_000)).exact(), yen), Ok(Micros(2_000_000)));
         let dinar = Currency::parse("KWD").expect("KWD");
         assert_eq!(round_to_minor(&Price::of(Micros(1_499)).exact(), dinar), Ok(Micros(1_000)));
+    }
+
+    #[test]
+    fn small_and_large_fractions_round_alike() {
+        let large = BigInt::from(10).pow(40);
+        for (numerator, denominator) in [(5, 2), (-5, 2), (7, 3), (-7, 3), (4_499_999, 9), (-4_500_000, 9), (0, 7)] {
+            let small = Exact::new_raw(BigInt::from(numerator) * PICO_PER_MICRO, BigInt::from(denominator));
+            let grown = Exact::new_raw(small.numer() * &large, small.denom() * &large);
+            assert_eq!(round_to_micros(&small), round_to_micros(&grown), "{numerator}/{denominator}");
+        }
     }
 
     #[test]
