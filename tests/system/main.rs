@@ -4,6 +4,8 @@
 mod support;
 
 mod bad_books;
+mod demo;
+mod documents;
 mod kills;
 mod refusals;
 mod scenarios;
