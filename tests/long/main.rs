@@ -10,5 +10,5 @@ fn every_scenario_comes_out_plain_and_with_200_seeds() {
 
 #[test]
 fn fifty_killed_nights_leave_the_books_of_an_undisturbed_one() {
-    support::kills::survive(50);
+    support::kills::compare(|evening, dice| support::kills::killed(50, evening, dice));
 }

@@ -1,4 +1,4 @@
-//! The daemon, killed wherever it is in a midnight, leaves the books of an undisturbed one.
+//! The daemon, cut short wherever it is in a midnight, leaves the books of an undisturbed one.
 
 use std::thread;
 use std::time::Duration;
@@ -14,48 +14,51 @@ const INSTANCES: u64 = 5;
 
 const KILLS_MAX: u64 = 3;
 
-/// A batch takes about so long: the kill may meet any of its statements.
-const BATCH_MS: u64 = 60;
+/// A batch takes less, so that a kill may meet any of its statements.
+const BATCH_MS: u64 = 50;
 
-/// The evening that the kills are about.
-pub fn evening(dice: &mut Dice) -> Evening {
-    Evening::new(ACCOUNTS, INSTANCES, dice)
+/// A night that was cut short and then done, and in which way.
+pub struct CutShort {
+    pub night: Night,
+    pub how: String,
 }
 
-/// Kills the daemon in so many nights, in each up to three times, and compares each with one that was left alone.
-pub fn survive(nights: u64) {
+/// Compares nights that were cut short with one that was left alone.
+pub fn compare(cut_short: impl Fn(&Evening, &mut Dice) -> Vec<CutShort>) {
     let mut dice = Dice::of_today();
     loop {
-        let evening = evening(&mut dice);
+        let evening = Evening::new(ACCOUNTS, INSTANCES, &mut dice);
         let undisturbed = evening.night("undisturbed.db");
-        let daemon = undisturbed.serve();
-        undisturbed.wait_until_done();
-        assert_eq!(daemon.terminate().0, Some(0));
-        undisturbed.assert_verified();
+        finish(&undisturbed);
         let expected = undisturbed.books();
-        let nights: Vec<(u64, Night, Vec<u64>)> = (0..nights)
-            .map(|number| {
-                let night = evening.night(&format!("night-{number}.db"));
-                let kills = (0..=dice.below(KILLS_MAX)).filter_map(|_| kill(&night, &evening, &mut dice)).collect();
-                let daemon = night.serve();
-                night.wait_until_done();
-                assert_eq!(daemon.terminate().0, Some(0));
-                (number, night, kills)
-            })
-            .collect();
+        let nights = cut_short(&evening, &mut dice);
         if Clock::System.now().midnight() != evening.midnight {
             eprintln!("a midnight came while this was running: once more");
             continue;
         }
-        for (number, night, kills) in &nights {
-            eprintln!("night {number}: killed after {kills:?} of {ACCOUNTS} accounts");
+        undisturbed.assert_verified();
+        for CutShort { night, how } in &nights {
+            eprintln!("{how}");
             night.assert_verified();
-            assert_same(&night.books(), &expected, &format!("night {number}, killed after {kills:?}"));
+            assert_same(&night.books(), &expected, how);
         }
-        let killed = nights.iter().filter(|(_, _, kills)| !kills.is_empty()).count();
-        assert!(killed * 2 > nights.len(), "only {killed} of {} nights were disturbed", nights.len());
         return;
     }
+}
+
+/// So many nights, in each of which the daemon is killed up to three times.
+pub fn killed(nights: u64, evening: &Evening, dice: &mut Dice) -> Vec<CutShort> {
+    let kill_some = |number| {
+        let night = evening.night(&format!("killed-{number}.db"));
+        let kills: Vec<u64> = (0..=dice.below(KILLS_MAX)).filter_map(|_| kill(&night, evening, dice)).collect();
+        finish(&night);
+        let how = format!("night {number}: killed after {kills:?} of {} accounts", evening.accounts);
+        (CutShort { night, how }, !kills.is_empty())
+    };
+    let (nights, in_time): (Vec<CutShort>, Vec<bool>) = (0..nights).map(kill_some).unzip();
+    let in_time = in_time.into_iter().filter(|in_time| *in_time).count();
+    assert!(in_time * 2 > nights.len(), "in only {in_time} of {} nights a kill came in time", nights.len());
+    nights
 }
 
 /// Starts the daemon and kills it at a random point of its work; after how many accounts, if there was work left.
@@ -75,10 +78,18 @@ fn kill(night: &Night, evening: &Evening, dice: &mut Dice) -> Option<u64> {
     }
 }
 
+/// Serves until all is done.
+pub fn finish(night: &Night) {
+    let daemon = night.serve();
+    wait_until("the midnight is done", || night.progress() == Progress::Done);
+    let (status, _, log) = daemon.terminate();
+    assert_eq!(status, Some(0), "{log}");
+}
+
 /// Compares line by line.
-pub fn assert_same(found: &[String], expected: &[String], when: &str) {
+fn assert_same(found: &[String], expected: &[String], how: &str) {
     for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
-        assert_eq!(found, expected, "{when}: line {number} of the books");
+        assert_eq!(found, expected, "{how}: line {number} of the books");
     }
-    assert_eq!(found.len(), expected.len(), "{when}: lines of the books");
+    assert_eq!(found.len(), expected.len(), "{how}: lines of the books");
 }

@@ -11,7 +11,7 @@ use store::{Opening, Run, RunState, Store};
 use tempfile::TempDir;
 
 use crate::support::dice::Dice;
-use crate::support::program::{Daemon, run, wait_until};
+use crate::support::program::{Daemon, run};
 
 const BILLS: &str = "bill_instances";
 
@@ -90,11 +90,6 @@ impl Night {
             }
             Progress::At(store.shards(midnight.id).await.expect("shards").iter().map(|shard| shard.done).sum())
         })
-    }
-
-    /// Waits until all runs are done.
-    pub fn wait_until_done(&self) {
-        wait_until("the midnight is done", || self.progress() == Progress::Done);
     }
 
     /// All that the books say, but for when it was written and in which run.

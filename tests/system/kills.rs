@@ -2,31 +2,29 @@
 
 use std::time::Duration;
 
-use crate::support::dice::Dice;
-use crate::support::kills::{assert_same, evening, survive};
-use crate::support::night::Progress;
+use crate::support::kills::{CutShort, compare, finish, killed};
+use crate::support::night::{Evening, Progress};
 use crate::support::program::wait_until;
 
 #[test]
-fn five_killed_nights_leave_the_books_of_an_undisturbed_one() {
-    survive(5);
+fn five_killed_nights_and_a_stopped_one_leave_the_books_of_an_undisturbed_one() {
+    compare(|evening, dice| {
+        let mut nights = killed(5, evening, dice);
+        nights.push(stopped(evening));
+        nights
+    });
 }
 
-#[test]
-fn a_stop_in_the_middle_of_a_run_is_quick_and_loses_nothing() {
-    let evening = evening(&mut Dice::of_today());
-    let (undisturbed, stopped) = (evening.night("undisturbed.db"), evening.night("stopped.db"));
-    let daemon = stopped.serve();
-    wait_until("it is at work", || stopped.progress() > Progress::At(0));
+/// A night that is told to stop in the middle, which is quick, and is then gone on with.
+fn stopped(evening: &Evening) -> CutShort {
+    let night = evening.night("stopped.db");
+    let daemon = night.serve();
+    wait_until("it is at work", || night.progress() > Progress::At(0));
     let (status, took, log) = daemon.terminate();
     assert_eq!(status, Some(0), "{log}");
     assert!(took < Duration::from_secs(5), "it took {took:?} to stop");
-    assert!(stopped.progress() < Progress::Done, "it was done before it was told to stop");
-    for night in [&undisturbed, &stopped] {
-        let daemon = night.serve();
-        night.wait_until_done();
-        assert_eq!(daemon.terminate().0, Some(0));
-        night.assert_verified();
-    }
-    assert_same(&stopped.books(), &undisturbed.books(), "stopped in the middle");
+    let reached = night.progress();
+    assert!(reached < Progress::Done, "it was done before it was told to stop");
+    finish(&night);
+    CutShort { night, how: format!("stopped: {reached:?}") }
 }
