@@ -186,38 +186,30 @@ impl Store {
 
     /// Ends a run, with the sums of its shards.
     pub async fn run_finish(&self, id: RunId, end: RunEnd<'_>, now: Timestamp) -> Result<()> {
-        let (state, error) = match end {
-            RunEnd::Done => (RunState::Done, None),
-            RunEnd::Failed(error) => (RunState::Failed, Some(error)),
-        };
         let mut transaction = self.write().await?;
-        let (mut done, mut moved, mut counts) = (0, Moved::new(), Counts::new());
-        for shard in shards::of_run(&mut transaction, id).await? {
-            done += shard.done;
-            for (currency, amount) in shard.moved {
-                let sum = moved.entry(currency).or_default();
-                *sum = sum.checked_add(amount).unwrap_or(Micros::new(i64::MAX));
-            }
-            for (what, count) in shard.counts {
-                *counts.entry(what).or_default() += count;
-            }
-        }
-        let written = sqlx::query(
-            "update runs set state = $2, error = $3, finished_at = $4, started_at = coalesce(started_at, $4),
-                done = $5, moved = $6, counts = $7
-            where id = $1 and state in ('queued', 'running', 'held')",
-        )
-        .bind(id.0)
-        .bind(state.name())
-        .bind(error)
-        .bind(now.secs())
-        .bind(i64::try_from(done).unwrap_or(i64::MAX))
-        .bind(json(&moved)?)
-        .bind(json(&counts)?)
-        .execute(&mut *transaction)
-        .await?;
+        let ended = finish(&mut transaction, id, end, now).await?;
         transaction.commit().await?;
-        found(written.rows_affected(), id)
+        found(u64::from(ended), id)
+    }
+
+    /// Finishes runs whose shards are all done, which an older program left unfinished when it was killed; how
+    /// many there were.
+    pub async fn runs_heal(&self, now: Timestamp) -> Result<u64> {
+        let mut transaction = self.write().await?;
+        let broken: Vec<i64> = sqlx::query_scalar(
+            "select id from runs where state in ('queued', 'running')
+                and exists (select 1 from run_shards where run_id = runs.id)
+                and not exists (select 1 from run_shards where run_id = runs.id and state <> 'done')
+            order by id",
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut healed = 0;
+        for id in broken {
+            healed += u64::from(finish(&mut transaction, RunId(id), RunEnd::Done, now).await?);
+        }
+        transaction.commit().await?;
+        Ok(healed)
     }
 
     async fn change_run(
@@ -230,6 +222,40 @@ impl Store {
         transaction.commit().await?;
         found(written, id)
     }
+}
+
+/// Writes a run's end and the sums of its shards; false if it had ended before.
+pub async fn finish(connection: &mut SqliteConnection, id: RunId, end: RunEnd<'_>, now: Timestamp) -> Result<bool> {
+    let (state, error) = match end {
+        RunEnd::Done => (RunState::Done, None),
+        RunEnd::Failed(error) => (RunState::Failed, Some(error)),
+    };
+    let (mut done, mut moved, mut counts) = (0, Moved::new(), Counts::new());
+    for shard in shards::of_run(connection, id).await? {
+        done += shard.done;
+        for (currency, amount) in shard.moved {
+            let sum = moved.entry(currency).or_default();
+            *sum = sum.checked_add(amount).unwrap_or(Micros::new(i64::MAX));
+        }
+        for (what, count) in shard.counts {
+            *counts.entry(what).or_default() += count;
+        }
+    }
+    let written = sqlx::query(
+        "update runs set state = $2, error = $3, finished_at = $4, started_at = coalesce(started_at, $4),
+            done = $5, moved = $6, counts = $7
+        where id = $1 and state in ('queued', 'running', 'held')",
+    )
+    .bind(id.0)
+    .bind(state.name())
+    .bind(error)
+    .bind(now.secs())
+    .bind(i64::try_from(done).unwrap_or(i64::MAX))
+    .bind(json(&moved)?)
+    .bind(json(&counts)?)
+    .execute(connection)
+    .await?;
+    Ok(written.rows_affected() == 1)
 }
 
 fn found(written: u64, id: RunId) -> Result<()> {

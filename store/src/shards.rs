@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::bulk::Work;
 use crate::cells::{Cells, Problem};
-use crate::runs::{Counts, Moved, RunId};
+use crate::runs::{self, Counts, Moved, RunEnd, RunId};
 use crate::write::json;
 use crate::{Result, Store, StoreError};
 
@@ -91,22 +91,30 @@ impl Store {
         row.filter(|_| claimed.rows_affected() == 1).as_ref().map(read_shard).transpose()
     }
 
-    /// Ends a shard; how many of its run are left.
-    pub async fn shard_finish(&self, run: RunId, shard: u32, now: Timestamp) -> Result<u64> {
+    /// Ends a shard with its final sums, and with the last shard the run; how many shards of it are left. One
+    /// that was ended before keeps its sums.
+    pub async fn shard_finish(&self, progress: &ShardProgress, now: Timestamp) -> Result<u64> {
         let mut transaction = self.write().await?;
         sqlx::query(
-            "update run_shards set state = 'done', up_to = last_account, finished_at = $3
+            "update run_shards set state = 'done', up_to = last_account, done = $3, moved = $4, counts = $5,
+                finished_at = $6
             where run_id = $1 and shard = $2 and state <> 'done'",
         )
-        .bind(run.0)
-        .bind(i64::from(shard))
+        .bind(progress.run.0)
+        .bind(i64::from(progress.shard))
+        .bind(i64::try_from(progress.done).unwrap_or(i64::MAX))
+        .bind(json(&progress.moved)?)
+        .bind(json(&progress.counts)?)
         .bind(now.secs())
         .execute(&mut *transaction)
         .await?;
         let left: i64 = sqlx::query_scalar("select count(*) from run_shards where run_id = $1 and state <> 'done'")
-            .bind(run.0)
+            .bind(progress.run.0)
             .fetch_one(&mut *transaction)
             .await?;
+        if left == 0 {
+            runs::finish(&mut transaction, progress.run, RunEnd::Done, now).await?;
+        }
         transaction.commit().await?;
         Ok(left.unsigned_abs())
     }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use rules::{AccountId, DueKind};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqlitePoolOptions;
-use store::{NewRun, RunEnd};
+use store::{NewRun, RunId, ShardProgress};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -60,6 +60,11 @@ impl<S: tracing::Subscriber> Layer<S> for Statements {
     }
 }
 
+fn progress_of(run: RunId) -> ShardProgress {
+    let (moved, counts) = Default::default();
+    ShardProgress { run, shard: 0, up_to: AccountId(0), done: 0, moved, counts, claimed_until: None }
+}
+
 #[tokio::test]
 async fn what_runs_often_has_an_index() {
     let statements = Statements::default();
@@ -90,8 +95,8 @@ async fn what_runs_often_has_an_index() {
     let run = store.run_open(&new).await.expect("open").expect("a run").id;
     store.run_start(run, NOW).await.expect("start");
     store.shard_claim(run, 0, "w", NOW, NOW).await.expect("claim");
-    store.shard_finish(run, 0, NOW).await.expect("finish");
-    store.run_finish(run, RunEnd::Done, NOW).await.expect("finish");
+    store.shard_finish(&progress_of(run), NOW).await.expect("finish");
+    store.runs_heal(NOW).await.expect("heal");
     store.last_slot("job").await.expect("slot");
     store.runs(Some("job"), 10).await.expect("runs");
     store.runs_unfinished().await.expect("runs");

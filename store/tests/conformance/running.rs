@@ -78,16 +78,35 @@ async fn shards_are_claimed_advanced_and_summed_up() {
     progress.shard = 2;
     assert!(store.commit(&[], STAMP, Some(&progress)).await.is_err());
 
-    assert_eq!(store.shard_finish(run, 0, NOW).await.expect("finish"), 1);
-    assert_eq!(store.shard_finish(run, 0, NOW).await.expect("again"), 1);
+    progress = ShardProgress { shard: 0, ..progress };
+    assert_eq!(store.shard_finish(&progress, NOW).await.expect("finish"), 1);
+    let late = ShardProgress { done: 99, ..progress.clone() };
+    assert_eq!(store.shard_finish(&late, NOW.plus_secs(1)).await.expect("again"), 1);
     assert_eq!(store.shard_claim(run, 0, "w3", until.plus_days(1), until.plus_days(2)).await.expect("claim"), None);
-    assert_eq!(store.shard_finish(run, 1, NOW).await.expect("finish"), 0);
+    // With the last shard's final sums the run ends, in the same transaction.
+    progress = ShardProgress { shard: 1, done: 25, ..progress };
+    assert_eq!(store.shard_finish(&progress, NOW.plus_secs(9)).await.expect("finish"), 0);
+    assert_eq!(store.shard_finish(&progress, NOW.plus_secs(10)).await.expect("again"), 0);
     assert!(store.shards(run).await.expect("shards").iter().all(|shard| shard.state == ShardState::Done));
-    store.run_finish(run, RunEnd::Done, NOW.plus_secs(9)).await.expect("finish");
     let run = store.run(run).await.expect("run").expect("there");
-    assert_eq!((run.state, run.done, run.finished_at), (RunState::Done, 40, Some(NOW.plus_secs(9))));
+    assert_eq!((run.state, run.done, run.finished_at), (RunState::Done, 45, Some(NOW.plus_secs(9))));
     assert_eq!((run.moved["USD"], run.counts["period"]), (units(10), 14));
     assert!(store.run_finish(run.id, RunEnd::Failed("late"), NOW).await.is_err());
+}
+
+/// As programs did that wrote the run's end by itself.
+#[tokio::test]
+async fn a_run_left_by_its_last_shard_is_healed() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let run = store.run_open(&new_run(None, &[])).await.expect("open").expect("a run").id;
+    store.run_start(run, NOW).await.expect("start");
+    assert_eq!(store.runs_heal(NOW).await.expect("heal"), 0);
+    books.tamper("update run_shards set state = 'done', finished_at = 1, done = 3").await;
+    assert_eq!(store.runs_heal(NOW).await.expect("heal"), 1);
+    assert_eq!(store.runs_heal(NOW).await.expect("again"), 0);
+    let run = store.run(run).await.expect("run").expect("there");
+    assert_eq!((run.state, run.done, run.finished_at), (RunState::Done, 6, Some(NOW)));
 }
 
 #[tokio::test]
