@@ -62,33 +62,28 @@ pub struct Component {
 impl Component {
     /// The price of a configured or used quantity: what is above `included`, through the tiers.
     pub fn price_of(&self, quantity: Quantity) -> Price {
-        let above = Micros::new(quantity.get().saturating_sub(self.included.get()).max(0));
-        self.price_of_units(Quantity::ZERO, above)
-    }
-
-    /// How many of the units of a quantity fall into each tier, with what one costs there.
-    fn steps_of(&self, quantity: Quantity) -> impl Iterator<Item = (Quantity, Micros)> {
-        let above = quantity.get().saturating_sub(self.included.get()).max(0);
-        let mut start = 0;
-        self.tiers.iter().map(move |tier| {
-            let end = tier.up_to.map_or(above, |up_to| up_to.get().min(above));
-            let units = Micros::new((end - start).max(0));
-            start = end.max(start);
-            (units, tier.unit_price)
-        })
+        self.price_of_units(Quantity::ZERO, self.above_included(quantity))
     }
 
     /// The price of the units from `from` to `to`, counted from the first priced unit.
     pub fn price_of_units(&self, from: Quantity, to: Quantity) -> Price {
-        let mut start = Quantity::ZERO;
-        let mut price = Price::ZERO;
-        for tier in &self.tiers {
-            let end = tier.up_to.unwrap_or(Micros::new(i64::MAX));
-            let units = to.min(end).get() - from.max(start).get().min(to.min(end).get());
-            price = price + Price::times(Micros::new(units), tier.unit_price);
+        self.steps(from, to).map(|(units, unit_price)| Price::times(units, unit_price)).sum()
+    }
+
+    /// How many of the units from `from` to `to` fall into each tier, with what one costs there.
+    fn steps(&self, from: Quantity, to: Quantity) -> impl Iterator<Item = (Quantity, Micros)> {
+        let mut start = from;
+        self.tiers.iter().map(move |tier| {
+            let end = tier.up_to.map_or(to, |up_to| up_to.min(to)).max(start);
+            let units = Micros::new(end.get() - start.get());
             start = end;
-        }
-        price
+            (units, tier.unit_price)
+        })
+    }
+
+    /// The units of a quantity that are priced.
+    fn above_included(&self, quantity: Quantity) -> Quantity {
+        Micros::new(quantity.get().saturating_sub(self.included.get()).max(0))
     }
 }
 
@@ -226,8 +221,13 @@ impl PriceBook {
         let mut parts = vec![PricePart { name: None, units: None, unit_price: base }];
         for (id, quantity) in &order.quantities {
             let component = versions.iter().find_map(|version| version.plan.components.get(id));
-            for (units, unit_price) in component.into_iter().flat_map(|component| component.steps_of(*quantity)) {
-                parts.push(PricePart { name: Some(id), units: Some(units), unit_price });
+            if let Some(component) = component {
+                let steps = component.steps(Quantity::ZERO, component.above_included(*quantity));
+                parts.extend(steps.map(|(units, unit_price)| PricePart {
+                    name: Some(id),
+                    units: Some(units),
+                    unit_price,
+                }));
             }
         }
         for id in &order.options {
@@ -248,11 +248,6 @@ impl PriceBook {
     pub fn changes_within(&self, plan: &str, after: Timestamp, until: Timestamp) -> impl Iterator<Item = Timestamp> {
         let versions = self.plans.get(plan).map_or(&[][..], Vec::as_slice);
         versions.iter().map(|version| version.since).filter(move |since| after < *since && *since < until)
-    }
-
-    /// The ids of the plans in force at `at`.
-    pub fn plan_ids(&self, at: Timestamp) -> impl Iterator<Item = &str> {
-        self.plans.iter().filter_map(move |(id, versions)| (versions.first()?.since <= at).then_some(id.as_str()))
     }
 
     /// The version of `at` and those after it; what it lacks is read from them (rule 2.3).
@@ -330,6 +325,11 @@ mod tests {
         }
         let split = graduated.price_of_units(units(0), units(150)) + graduated.price_of_units(units(150), units(300));
         assert_eq!(split, graduated.price_of_units(units(0), units(300)));
+        // Within one tier, across two, none, and backwards.
+        for (from, to, cents) in [(20, 30, 100), (90, 110, 150), (250, 260, 10), (150, 150, 0), (30, 20, 0)] {
+            let price = graduated.price_of_units(units(from), units(to));
+            assert_eq!(price, Price::of(Micros::new(cents * 10_000)), "{from} to {to}");
+        }
     }
 
     #[test]
