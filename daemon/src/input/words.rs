@@ -11,6 +11,11 @@ const PRICE_DIGITS: usize = 6;
 pub const AMOUNT_DIGITS: usize = 9;
 const LONGEST_NAME: usize = 64;
 
+/// 0001-01-01T00:00:00Z: the year 0 is none.
+const EARLIEST: Timestamp = Timestamp::from_secs(-62_135_596_800);
+/// 9899-12-31T23:59:59Z: whatever begins by then ends in a year that is written with four digits.
+const LATEST: Timestamp = Timestamp::from_secs(250_246_627_199);
+
 const A_NAME: &str = "a name begins with a letter or a digit and goes on with those, dots, dashes and underscores, \
     up to 64 characters, all of them ASCII";
 const A_PRICE: &str = "a price is a decimal like \"12\" or \"0.50\", up to 6 digits and 6 decimals, not negative";
@@ -43,8 +48,13 @@ pub fn flag(value: &Value<'_>) -> Option<bool> {
 }
 
 pub fn time(value: &Value<'_>) -> Option<Timestamp> {
-    let time = value.as_str().and_then(Timestamp::parse);
-    time.or_else(|| value.refuse("a time is a string like \"2026-01-05T10:00:00Z\": UTC, whole seconds, in quotes"))
+    let Some(time) = value.as_str().and_then(Timestamp::parse) else {
+        return value.refuse("a time is a string like \"2026-01-05T10:00:00Z\": UTC, whole seconds, in quotes");
+    };
+    match (EARLIEST..=LATEST).contains(&time) {
+        true => Some(time),
+        false => value.refuse(&format!("a time is not before {EARLIEST} and not after {LATEST}")),
+    }
 }
 
 pub fn currency(value: &Value<'_>) -> Option<Currency> {
@@ -141,4 +151,32 @@ pub fn options(value: &Value<'_>) -> Option<BTreeSet<String>> {
         }
     }
     all_good.then_some(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::{Format, parse};
+    use super::super::reader::Report;
+    use super::*;
+
+    #[test]
+    fn times_leave_room_for_what_begins_then() {
+        for (text, refused) in [
+            ("0000-12-31T23:59:59Z", true),
+            ("0001-01-01T00:00:00Z", false),
+            ("9899-12-31T23:59:59Z", false),
+            ("9900-01-01T00:00:00Z", true),
+            ("9999-12-31T23:59:59Z", true),
+        ] {
+            let node = parse("f", &format!("{{\"at\": \"{text}\"}}"), Format::Json).expect(text);
+            let report = Report::new("f".to_owned());
+            let table = Value::document(&node, &report).table("a document").expect("a table");
+            assert_eq!(table.need("at", time).map(|at| at.to_string()), (!refused).then(|| text.to_owned()));
+            let problems: Vec<String> = report.into_problems().iter().map(ToString::to_string).collect();
+            let told = format!(
+                "f: at: \"{text}\": a time is not before 0001-01-01T00:00:00Z and not after 9899-12-31T23:59:59Z"
+            );
+            assert_eq!(problems, if refused { vec![told] } else { Vec::new() });
+        }
+    }
 }
