@@ -5,13 +5,9 @@
 //! Work    settles each of them whole, up to now.
 //! Twice   an ended trial is not due, a charge has its second in its key.
 
-use rules::{AccountId, DueKind, Timestamp};
-use store::ShardProgress;
+use rules::DueKind;
 
-use crate::error::JobError;
 use crate::job::{Job, Wakes};
-use crate::office::Office;
-use crate::tally::Tally;
 
 pub struct EndTrials;
 
@@ -19,27 +15,52 @@ impl Job for EndTrials {
     const NAME: &'static str = "end_trials";
     const CRON: &'static str = "0 0 0 * * *";
     const WAKES: Wakes = Wakes::Calendar;
+    const DUE_KIND: Option<DueKind> = Some(DueKind::Trial);
+}
 
-    async fn due(
-        office: &Office,
-        now: Timestamp,
-        after: AccountId,
-        last: AccountId,
-        limit: u32,
-    ) -> Result<Vec<AccountId>, JobError> {
-        Ok(office.store.accounts_due(DueKind::Trial, now, after, last, limit).await?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, at, counts};
+
+    const NAME: &str = EndTrials::NAME;
+
+    #[tokio::test]
+    async fn none_due() {
+        let bench = Bench::at("2026-03-15T10:00:00Z").await;
+        let ann = bench.open_in_trial("ann").await;
+        bench.create(ann, "ann-1", "monthly").await;
+        bench.customer("bob", "monthly", 0).await;
+        bench.advance("2026-04-14T23:59:59Z");
+        assert_eq!(bench.due(NAME).await, []);
+        assert_eq!(bench.run(NAME).await, Some(Tally::default()));
     }
 
-    async fn due_count(office: &Office, now: Timestamp) -> Result<u64, JobError> {
-        Ok(office.store.accounts_due_count(DueKind::Trial, now).await?)
+    #[tokio::test]
+    async fn some_due() {
+        let bench = Bench::at("2026-03-15T10:00:00Z").await;
+        let ann = bench.open_in_trial("ann").await;
+        bench.create(ann, "ann-1", "monthly").await;
+        bench.advance("2026-04-15T00:00:00Z");
+        assert_eq!(bench.due(NAME).await, [ann]);
+        let tally = bench.run(NAME).await.expect("a run");
+        assert_eq!((tally.done, counts(&tally)), (1, vec![("trial.ended", 1)]));
+        assert_eq!(bench.due(NAME).await, []);
+        let ended = bench.books().await.events.into_iter().find(|event| event.kind == "trial.ended");
+        assert_eq!(ended.map(|event| event.at), Some(at("2026-04-15T00:00:00Z")));
+        bench.verified().await;
     }
 
-    async fn work(
-        office: &Office,
-        accounts: &[AccountId],
-        now: Timestamp,
-        progress: Option<&mut ShardProgress>,
-    ) -> Result<Tally, JobError> {
-        office.settle(accounts, now, progress).await
+    #[tokio::test]
+    async fn run_twice_changes_nothing() {
+        let bench = Bench::at("2026-03-15T10:00:00Z").await;
+        let ann = bench.open_in_trial("ann").await;
+        bench.create(ann, "ann-1", "large").await;
+        bench.advance("2026-04-15T00:00:00Z");
+        bench.run(NAME).await;
+        let before = bench.books().await;
+        bench.run_again(NAME).await;
+        assert_eq!(bench.books().await, before);
+        assert_eq!(bench.cards.keys().len(), 1);
     }
 }

@@ -1,5 +1,6 @@
 //! Why a job's work stopped. What is due stays due: the next wake finds it.
 
+use providers::Unreachable;
 use store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
@@ -10,8 +11,14 @@ pub enum JobError {
     Unsettleable { account: String, problem: String },
     #[error("account `{0}` kept moving while it was worked on: try again")]
     Contended(String),
-    #[error("the card provider did not answer: {0}; the action goes on when it does")]
-    AwaitsProvider(String),
+    #[error("account `{0}` waits for its card's answer; the action goes on when it comes")]
+    Waits(String),
+    #[error("account `{0}` waits for its card's answer to an earlier charge: try again when it is there")]
+    NotBegun(String),
+    #[error("the action on account `{0}` was finished by another worker: see what became of it")]
+    DoneElsewhere(String),
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
     #[error("{violations} invariants of the books are broken: run `bursar verify`")]
     BooksBroken { violations: usize },
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use rules::{AccountId, Timestamp};
+use rules::{AccountId, DueKind, Timestamp};
 use store::ShardProgress;
 
 use crate::error::JobError;
@@ -26,6 +26,8 @@ pub trait Job {
     /// Seconds first: `0 0 0 * * *` is midnight.
     const CRON: &'static str;
     const WAKES: Wakes;
+    /// What it looks for in the books; none for a job that looks at all of them.
+    const DUE_KIND: Option<DueKind>;
 
     /// Accounts after `after` up to `last` that concern this job at `now`, rising, at most `limit`.
     fn due(
@@ -34,18 +36,30 @@ pub trait Job {
         after: AccountId,
         last: AccountId,
         limit: u32,
-    ) -> impl Future<Output = Result<Vec<AccountId>, JobError>> + Send;
+    ) -> impl Future<Output = Result<Vec<AccountId>, JobError>> + Send {
+        async move {
+            let Some(kind) = Self::DUE_KIND else { return Ok(Vec::new()) };
+            Ok(office.store.accounts_due(kind, now, after, last, limit).await?)
+        }
+    }
 
     /// How many there are in all.
-    fn due_count(office: &Office, now: Timestamp) -> impl Future<Output = Result<u64, JobError>> + Send;
+    fn due_count(office: &Office, now: Timestamp) -> impl Future<Output = Result<u64, JobError>> + Send {
+        async move {
+            let Some(kind) = Self::DUE_KIND else { return Ok(0) };
+            Ok(office.store.accounts_due_count(kind, now).await?)
+        }
+    }
 
-    /// Works off a batch; `progress` is written with it and tells what came of it.
+    /// Works off a batch: settles each account whole. `progress` is written with it and tells what came of it.
     fn work(
         office: &Office,
         accounts: &[AccountId],
         now: Timestamp,
         progress: Option<&mut ShardProgress>,
-    ) -> impl Future<Output = Result<Tally, JobError>> + Send;
+    ) -> impl Future<Output = Result<Tally, JobError>> + Send {
+        office.settle(accounts, now, progress)
+    }
 }
 
 type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, JobError>> + Send + 'a>>;
@@ -58,6 +72,7 @@ pub struct Registered {
     pub name: &'static str,
     pub cron: &'static str,
     pub wakes: Wakes,
+    pub due_kind: Option<DueKind>,
     pub due: Due,
     pub due_count: DueCount,
     pub work: Work,
@@ -68,6 +83,7 @@ pub const fn register<J: Job + 'static>() -> Registered {
         name: J::NAME,
         cron: J::CRON,
         wakes: J::WAKES,
+        due_kind: J::DUE_KIND,
         due: |office, now, after, last, limit| Box::pin(J::due(office, now, after, last, limit)),
         due_count: |office, now| Box::pin(J::due_count(office, now)),
         work: |office, accounts, now, progress| Box::pin(J::work(office, accounts, now, progress)),

@@ -20,6 +20,8 @@ mod scheduler;
 mod scheduler_tests;
 mod stop;
 mod tally;
+#[cfg(test)]
+mod testing;
 
 pub use clock::{Clock, Stopwatch};
 pub use error::JobError;

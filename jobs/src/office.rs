@@ -1,6 +1,6 @@
 //! Where accounts are worked on: load, decide, commit, and ask the outside in between.
 
-use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use providers::{CardCharge, Cards};
@@ -8,7 +8,7 @@ use rules::{
     Account, AccountId, Action, Answer, Changes, Context, NewAccount, Outage, Policy, PriceBook, Progress, Refusal,
     Timestamp, due_seconds,
 };
-use store::{Commit, CorruptAccount, Outcome, RunId, Scope, ShardProgress, Stamp, Store, StoreError};
+use store::{Commit, CorruptAccount, OpenIntent, Outcome, Scope, ShardProgress, Stamp, Store, StoreError};
 
 use crate::clock::Clock;
 use crate::error::JobError;
@@ -116,9 +116,14 @@ impl Office {
                 match account {
                     Ok(account) => {
                         let (id, name) = (account.id, account.name.clone());
-                        match rules::settle(account, cx, until) {
-                            Ok(changes) => decided.commits.push(commit_of(changes, cx)),
-                            Err(error) => decided.faults.push((id, format!("account `{name}`: {error}"))),
+                        // A bug that panics on one account must not stop the others.
+                        let settled = catch_unwind(AssertUnwindSafe(|| {
+                            rules::settle(account, cx, until).map(|changes| commit_of(changes, cx))
+                        }));
+                        match settled {
+                            Ok(Ok(commit)) => decided.commits.push(commit),
+                            Ok(Err(error)) => decided.faults.push((id, format!("account `{name}`: {error}"))),
+                            Err(_) => decided.faults.push((id, format!("account `{name}`: the rules panicked"))),
                         }
                     }
                     Err(CorruptAccount { id, problem }) => decided.faults.push((id, problem)),
@@ -132,38 +137,38 @@ impl Office {
     pub async fn commit(
         &self,
         decided: Decided,
-        progress: Option<&mut ShardProgress>,
+        mut progress: Option<&mut ShardProgress>,
     ) -> Result<(Tally, Vec<AccountId>), JobError> {
-        let Decided { mut commits, mut faults } = decided;
-        let mut tally = Tally::default();
-        let mut stale = Vec::new();
-        let advanced = progress.as_ref().map(|progress| advance(progress, &commits));
+        let Decided { commits, mut faults } = decided;
+        let mut written = Written::default();
         let stamp = Stamp { recorded_at: self.clock.now(), run: progress.as_ref().map(|progress| progress.run) };
-        match self.store.commit(&commits, stamp, advanced.as_ref()).await {
-            Ok(outcomes) => note(&commits, &outcomes, &mut tally, &mut stale),
+        let hoped = progress.as_deref().map(|progress| advance(progress, &commits));
+        match self.store.commit(&commits, stamp, hoped.as_ref()).await {
+            Ok(outcomes) => written.note(&commits, &outcomes),
             // One account's fault must not stop the others of its batch.
             Err(StoreError::Constraint { .. }) => {
-                for commit in commits.drain(..) {
-                    let id = commit.changes.id();
-                    let alone = [commit];
-                    match self.store.commit(&alone, stamp, None).await {
-                        Ok(outcomes) => note(&alone, &outcomes, &mut tally, &mut stale),
-                        Err(error @ StoreError::Constraint { .. }) => faults.push((id, error.to_string())),
+                for commit in &commits {
+                    match self.store.commit(std::slice::from_ref(commit), stamp, None).await {
+                        Ok(outcomes) => written.note(std::slice::from_ref(commit), &outcomes),
+                        Err(error @ StoreError::Constraint { .. }) => {
+                            faults.push((commit.changes.id(), error.to_string()));
+                        }
                         Err(error) => return Err(error.into()),
                     }
                 }
             }
             Err(error) => return Err(error.into()),
         }
-        if let (Some(progress), Some(advanced)) = (progress, advanced) {
-            *progress = advanced;
-        }
-        self.unpark_settled(&commits).await?;
+        self.unpark(&written.accounts).await?;
         for (account, problem) in faults {
             self.park(account, &problem).await?;
-            tally.count("parked", 1);
+            written.tally.count("parked", 1);
         }
-        Ok((tally, stale))
+        // Of what was really written: the shard's next batch, or its end, writes these sums.
+        if let Some(progress) = &mut progress {
+            written.tally.add_to(progress);
+        }
+        Ok((written.tally, written.stale))
     }
 
     async fn park(&self, account: AccountId, problem: &str) -> Result<(), JobError> {
@@ -176,88 +181,88 @@ impl Office {
         Ok(())
     }
 
-    async fn unpark_settled(&self, commits: &[Commit]) -> Result<(), JobError> {
+    async fn unpark(&self, written: &[AccountId]) -> Result<(), JobError> {
         let parked = self.store.parked().await?;
-        if parked.is_empty() {
-            return Ok(());
-        }
-        let settled: HashSet<AccountId> = commits.iter().map(|commit| commit.changes.id()).collect();
         let again: Vec<AccountId> =
-            parked.iter().map(|parked| parked.account).filter(|id| settled.contains(id)).collect();
-        Ok(self.store.unpark(&again).await?)
+            parked.iter().map(|parked| parked.account).filter(|id| written.contains(id)).collect();
+        if again.is_empty() { Ok(()) } else { Ok(self.store.unpark(&again).await?) }
     }
 
     /// Asks the cards of these accounts for the charges that wait; answers which accounts can go on.
     pub async fn ask_cards(&self, accounts: &[AccountId], now: Timestamp) -> Result<Vec<AccountId>, JobError> {
-        let wanted: HashSet<AccountId> = accounts.iter().copied().collect();
+        let open = self.store.intents_open(u32::MAX).await?;
         let mut answered = Vec::new();
         for account in self.store.accounts_load(accounts, Scope::Unfinished).await? {
             let Ok(account) = account else { continue };
-            if wanted.contains(&account.id) && self.ask_cards_of(&account, now).await? {
+            let mut all = true;
+            for intent in open.iter().filter(|open| open.account == account.id) {
+                all &= self.ask_card(&account, intent, now).await?;
+            }
+            if all {
                 answered.push(account.id);
             }
         }
         Ok(answered)
     }
 
-    async fn ask_cards_of(&self, account: &Account, now: Timestamp) -> Result<bool, JobError> {
-        let mut all = true;
-        for intent in account.intents.iter().filter(|intent| intent.answer.is_none()) {
-            let charge = CardCharge {
-                key: intent.key.clone(),
-                card: intent.card.clone(),
-                amount: intent.amount,
-                currency: account.currency,
-            };
-            let answer = match self.cards.charge(&charge).await {
-                Ok(answer) => answer,
-                Err(_) if now.secs() - intent.due_at.secs() >= ANSWER_SECS => Answer::Pending,
-                Err(unreachable) => {
-                    tracing::warn!(account = account.id.0, %unreachable, "a charge waits for its answer");
-                    all = false;
-                    continue;
-                }
-            };
-            self.store.intent_answer(account.id, &intent.key, answer, now).await?;
-        }
-        Ok(all)
+    /// Asks for one charge and stores the answer; false while there is none.
+    async fn ask_card(&self, account: &Account, open: &OpenIntent, now: Timestamp) -> Result<bool, JobError> {
+        let OpenIntent { intent, recorded_at, .. } = open;
+        let charge = CardCharge {
+            key: intent.key.clone(),
+            card: intent.card.clone(),
+            amount: intent.amount,
+            currency: account.currency,
+        };
+        let answer = match self.cards.charge(&charge).await {
+            Ok(answer) => answer,
+            Err(_) if now.secs() - recorded_at.secs() >= ANSWER_SECS => Answer::Pending,
+            Err(unreachable) => {
+                tracing::warn!(account = account.id.0, %unreachable, "a charge waits for its answer");
+                return Ok(false);
+            }
+        };
+        self.store.intent_answer(account.id, &intent.key, answer, now).await?;
+        Ok(true)
     }
 
     /// Settles an account up to `now` and does `action` on it, or says why not.
-    pub async fn act(&self, account: AccountId, action: &Action, now: Timestamp) -> Result<Acted, JobError> {
-        let service = action.service();
-        let names: Vec<&str> = service.into_iter().collect();
+    pub async fn act(&self, id: AccountId, action: &Action, now: Timestamp) -> Result<Acted, JobError> {
+        let names: Vec<&str> = action.service().into_iter().collect();
+        // Whether the account keeps the action, which waits for a card: it is gone on with, not begun again.
         let mut begun = false;
-        let mut name = String::new();
-        for _ in 0..ROUNDS_MAX {
-            let account = self.load_one(account, Scope::With(&names)).await?;
-            name.clone_from(&account.name);
+        let mut stale = 0;
+        loop {
+            let account = self.load_one(id, Scope::With(&names)).await?;
+            let name = account.name.clone();
             let waited = account.waiting.is_some();
             let changes = self.with_context(|cx| {
                 let decided =
                     if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
                 decided.map_err(|error| JobError::Unsettleable { account: name.clone(), problem: error.to_string() })
             })?;
-            let (id, outcome, progress) = (changes.id(), changes.outcome, changes.progress);
-            let waits = changes.account.waiting.is_some();
-            if self.write_one(changes, None).await? == Outcome::Stale {
+            let (outcome, progress, waits) = (changes.outcome, changes.progress, changes.account.waiting.is_some());
+            if self.write_one(changes).await? == Outcome::Stale {
+                stale += 1;
+                if stale == ROUNDS_MAX {
+                    return Err(JobError::Contended(name));
+                }
                 continue;
             }
             begun |= waits && !waited;
-            if progress == Progress::AwaitsAnswer && self.ask_cards(&[id], now).await?.is_empty() {
-                if let Some(acted) = outcome {
-                    return Ok(acted);
-                }
-                return Err(JobError::AwaitsProvider(name));
-            }
             if let Some(acted) = outcome {
                 if progress == Progress::AwaitsAnswer {
                     self.settle_and_collect(&[id], now).await?;
                 }
                 return Ok(acted);
             }
+            if progress == Progress::Settled {
+                return Err(JobError::DoneElsewhere(name));
+            }
+            if self.ask_cards(&[id], now).await?.is_empty() {
+                return Err(if begun { JobError::Waits(name) } else { JobError::NotBegun(name) });
+            }
         }
-        Err(JobError::Contended(name))
     }
 
     /// Settles accounts and asks their cards as far as that goes on at once.
@@ -268,7 +273,7 @@ impl Office {
 
     /// Authorises a new card.
     pub async fn authorise(&self, card: &str) -> Result<bool, JobError> {
-        self.cards.authorise(card).await.map_err(|unreachable| JobError::AwaitsProvider(unreachable.to_string()))
+        Ok(self.cards.authorise(card).await?)
     }
 
     async fn load_one(&self, id: AccountId, scope: Scope<'_>) -> Result<Account, JobError> {
@@ -280,9 +285,9 @@ impl Office {
         }
     }
 
-    async fn write_one(&self, changes: Changes, run: Option<RunId>) -> Result<Outcome, JobError> {
+    async fn write_one(&self, changes: Changes) -> Result<Outcome, JobError> {
         let commit = self.with_context(|cx| commit_of(changes, cx));
-        let stamp = Stamp { recorded_at: self.clock.now(), run };
+        let stamp = Stamp { recorded_at: self.clock.now(), run: None };
         let outcomes = self.store.commit(&[commit], stamp, None).await?;
         Ok(outcomes.into_iter().next().unwrap_or(Outcome::Stale))
     }
@@ -293,31 +298,39 @@ fn commit_of(changes: Changes, cx: &Context<'_>) -> Commit {
     Commit { changes, due }
 }
 
-/// The shard's progress once `commits` are written; sums of stale ones are the next batch's.
+/// The shard's progress if all of `commits` are written; who watches a run sees it with the batch.
 fn advance(progress: &ShardProgress, commits: &[Commit]) -> ShardProgress {
-    let mut tally = Tally { counts: progress.counts.clone(), moved: progress.moved.clone(), ..Tally::default() };
+    let mut hoped = progress.clone();
+    let mut tally = Tally { done: u64::try_from(commits.len()).unwrap_or_default(), ..Tally::default() };
     for commit in commits {
         tally.add_changes(&commit.changes);
+        hoped.up_to = hoped.up_to.max(commit.changes.id());
     }
-    let up_to = commits.iter().map(|commit| commit.changes.id()).max().unwrap_or(progress.up_to);
-    ShardProgress {
-        up_to: progress.up_to.max(up_to),
-        done: progress.done + u64::try_from(commits.len()).unwrap_or_default(),
-        counts: tally.counts,
-        moved: tally.moved,
-        ..progress.clone()
-    }
+    tally.add_to(&mut hoped);
+    hoped
 }
 
-fn note(commits: &[Commit], outcomes: &[Outcome], tally: &mut Tally, stale: &mut Vec<AccountId>) {
-    for (commit, outcome) in commits.iter().zip(outcomes) {
-        match outcome {
-            Outcome::Stale => stale.push(commit.changes.id()),
-            Outcome::Written => {
-                tally.done += 1;
-                tally.add_changes(&commit.changes);
-                if commit.changes.progress == Progress::AwaitsAnswer {
-                    tally.awaiting.push(commit.changes.id());
+/// What of a batch was written, and what had moved meanwhile.
+#[derive(Default)]
+struct Written {
+    tally: Tally,
+    accounts: Vec<AccountId>,
+    stale: Vec<AccountId>,
+}
+
+impl Written {
+    fn note(&mut self, commits: &[Commit], outcomes: &[Outcome]) {
+        for (commit, outcome) in commits.iter().zip(outcomes) {
+            let id = commit.changes.id();
+            match outcome {
+                Outcome::Stale => self.stale.push(id),
+                Outcome::Written => {
+                    self.accounts.push(id);
+                    self.tally.done += 1;
+                    self.tally.add_changes(&commit.changes);
+                    if commit.changes.progress == Progress::AwaitsAnswer {
+                        self.tally.awaiting.push(id);
+                    }
                 }
             }
         }

@@ -128,35 +128,34 @@ pub async fn work_shard(
     // All that is due in the shard, also what a worker before this one left half done.
     let before_first = AccountId(claimed.first.0 - 1);
     let due = (job.due)(office, now, before_first, claimed.last, u32::MAX).await?;
-    let (tally, stopped) = work_batches(office, job, claimed, &due).await?;
+    let mut progress = progress_of(claimed);
+    let (tally, stopped) = work_batches(office, job, &mut progress, &due).await?;
     if stopped {
         return Ok(ShardWork { tally, end: ShardEnd::Stopped });
     }
-    let now = office.clock.now();
-    if office.store.shard_finish(run, shard, now).await? > 0 {
-        return Ok(ShardWork { tally, end: ShardEnd::Done });
-    }
-    office.store.run_finish(run, RunEnd::Done, now).await?;
-    Ok(ShardWork { tally, end: ShardEnd::RunDone })
+    let left = office.store.shard_finish(&progress, office.clock.now()).await?;
+    Ok(ShardWork { tally, end: if left > 0 { ShardEnd::Done } else { ShardEnd::RunDone } })
 }
 
-/// Works off accounts of a claimed shard; whether a stop was asked for before all were done.
-async fn work_batches(
-    office: &Office,
-    job: &Registered,
-    claimed: Shard,
-    due: &[AccountId],
-) -> Result<(Tally, bool), JobError> {
-    let run = claimed.run;
-    let mut progress = ShardProgress {
-        run,
+fn progress_of(claimed: Shard) -> ShardProgress {
+    ShardProgress {
+        run: claimed.run,
         shard: claimed.shard,
         up_to: claimed.up_to,
         done: claimed.done,
         moved: claimed.moved,
         counts: claimed.counts,
         claimed_until: None,
-    };
+    }
+}
+
+/// Works off accounts of a claimed shard; whether a stop was asked for before all were done.
+async fn work_batches(
+    office: &Office,
+    job: &Registered,
+    progress: &mut ShardProgress,
+    due: &[AccountId],
+) -> Result<(Tally, bool), JobError> {
     let mut tally = Tally::default();
     for batch in due.chunks(BATCH_ACCOUNTS) {
         if office.stop.is_asked() {
@@ -164,10 +163,10 @@ async fn work_batches(
         }
         let now = office.clock.now();
         progress.claimed_until = Some(now.plus_secs(CLAIM_SECS));
-        match (job.work)(office, batch, now, Some(&mut progress)).await {
+        match (job.work)(office, batch, now, Some(&mut *progress)).await {
             Ok(worked) => tally.merge(worked),
             Err(error @ JobError::BooksBroken { .. }) => {
-                office.store.run_finish(run, RunEnd::Failed(&error.to_string()), now).await?;
+                office.store.run_finish(progress.run, RunEnd::Failed(&error.to_string()), now).await?;
                 return Err(error);
             }
             Err(error) => return Err(error),
@@ -179,6 +178,7 @@ async fn work_batches(
 /// Wakes workers for the shards of unfinished runs that nobody works on: their wakes may be lost.
 /// Claims of `gone` count for nothing: it worked before a restart, under the same name.
 pub async fn rewake(office: &Office, gone: Option<&str>, now: Timestamp) -> Result<usize, JobError> {
+    office.store.runs_heal(now).await?;
     let mut wakes = Vec::new();
     for run in office.store.runs_unfinished().await? {
         if run.state == RunState::Held {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rules::{AccountId, Changes, Micros, TransferKind};
+use store::ShardProgress;
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
@@ -42,6 +43,24 @@ impl Tally {
         let sum = self.moved.entry(currency.to_owned()).or_default();
         // A report's sum, not the books': at the end of the range it stays there.
         *sum = sum.checked_add(amount).unwrap_or(Micros::new(i64::MAX));
+    }
+
+    /// Adds these sums to a shard's.
+    pub fn add_to(&self, progress: &mut ShardProgress) {
+        progress.done += self.done;
+        let mut sums = Self {
+            counts: std::mem::take(&mut progress.counts),
+            moved: std::mem::take(&mut progress.moved),
+            ..Self::default()
+        };
+        for (what, times) in &self.counts {
+            sums.count(what, *times);
+        }
+        for (currency, amount) in &self.moved {
+            sums.move_amount(currency, *amount);
+        }
+        progress.counts = sums.counts;
+        progress.moved = sums.moved;
     }
 
     pub fn merge(&mut self, other: Self) {
