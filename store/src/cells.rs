@@ -11,6 +11,9 @@ use sqlx::{Column, Decode, Row, Sqlite, Type};
 /// Why a row cannot be read.
 pub type Problem = String;
 
+/// From 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
+const WRITABLE: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
 pub struct Cells<'r> {
     row: &'r SqliteRow,
     next: usize,
@@ -60,11 +63,29 @@ impl<'r> Cells<'r> {
     }
 
     pub fn time(&mut self) -> Result<Timestamp, Problem> {
-        self.get().map(Timestamp::from_secs)
+        let secs = self.int()?;
+        self.written(secs)
     }
 
     pub fn maybe_time(&mut self) -> Result<Option<Timestamp>, Problem> {
-        Ok(self.maybe_int()?.map(Timestamp::from_secs))
+        let secs = self.maybe_int()?;
+        secs.map(|secs| self.written(secs)).transpose()
+    }
+
+    /// Where what was always there begins at no time that can be written.
+    pub fn time_or_beginning(&mut self) -> Result<Timestamp, Problem> {
+        match self.int()? {
+            secs if secs == Timestamp::BEGINNING.secs() => Ok(Timestamp::BEGINNING),
+            secs => self.written(secs),
+        }
+    }
+
+    /// Nothing that the rules write lies beyond, and they cannot count with what does.
+    fn written(&self, secs: i64) -> Result<Timestamp, Problem> {
+        match WRITABLE.contains(&secs) {
+            true => Ok(Timestamp::from_secs(secs)),
+            false => Err(self.problem(format_args!("{secs} is no time from year 1 to 9999"))),
+        }
     }
 
     /// Two cells: from and to.

@@ -2,7 +2,8 @@
 
 use rules::{Outage, Timestamp};
 
-use crate::{Result, Store};
+use crate::cells::{Cells, Problem};
+use crate::{Result, Store, StoreError};
 
 impl Store {
     /// Records an outage; the same one again is no harm.
@@ -22,10 +23,12 @@ impl Store {
 
     /// All outages, the earliest first.
     pub async fn outages(&self) -> Result<Vec<Outage>> {
-        let rows: Vec<(i64, i64)> =
-            sqlx::query_as("select since, until from outages order by since").fetch_all(self.readers()).await?;
-        let outage = |(since, until)| Outage::new(Timestamp::from_secs(since), Timestamp::from_secs(until));
-        Ok(rows.into_iter().map(outage).collect())
+        let rows = sqlx::query("select since, until from outages order by since").fetch_all(self.readers()).await?;
+        let read = |cells: &mut Cells<'_>| Ok(Outage::new(cells.time()?, cells.time()?));
+        let outages = rows.iter().map(|row| read(&mut Cells::of(row)));
+        outages
+            .collect::<std::result::Result<_, Problem>>()
+            .map_err(|problem| StoreError::CorruptTable { table: "outages", problem })
     }
 
     /// Says that a daemon is alive at `now`; the last second never goes back.

@@ -58,7 +58,7 @@ impl Store {
         let read = |cells: &mut Cells<'_>| -> std::result::Result<PublishedList, Problem> {
             Ok(PublishedList {
                 id: cells.int()?,
-                effective_at: cells.time()?,
+                effective_at: cells.time_or_beginning()?,
                 recorded_at: cells.time()?,
                 author: cells.text()?,
                 list: cells.json()?,

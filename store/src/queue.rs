@@ -53,10 +53,8 @@ impl Store {
     /// The queue as apalis' workers take from it; each task is a [`Wake`] in JSON. None without a queue.
     pub fn wakes(&self) -> Option<SqliteStorage<serde_json::Value>> {
         // `persist_results` stays as it is: without it nothing is ever acknowledged.
-        let config = Config::default()
-            .queue(self.queue_name()?)
-            .batch_size(WAKES_AT_ONCE)
-            .heartbeat_interval(WORKER_HEARTBEAT);
+        let config =
+            Config::default().queue(self.queue_name()?).batch_size(WAKES_AT_ONCE).heartbeat_interval(WORKER_HEARTBEAT);
         Some(SqliteStorage::new(self.queue_pool()).with_config(config))
     }
 

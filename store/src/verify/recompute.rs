@@ -1,4 +1,4 @@
-//! Every amount computed again from what it says it was computed from.
+//! Every row read, and every amount computed again from what it says it was computed from.
 
 use rules::{Basis, Currency, LineKind, Micros, StopReason, TransferKind, round_to_micros, round_to_minor};
 use sqlx::SqliteConnection;
@@ -8,21 +8,25 @@ use super::Violation;
 use crate::Result;
 use crate::cells::{Cells, Problem};
 
-const TRANSFERS: &str = "select account_id, number, kind, currency, amount, basis from transfers
+const TRANSFERS: &str = "select account_id, number, kind, currency, amount, basis, effective_at, recorded_at,
+    period_from, period_to from transfers
     where account_id between $1 and $2";
 
-const LINES: &str = "select l.account_id, l.invoice, l.kind, a.currency, l.amount, l.basis
+const LINES: &str = "select l.account_id, l.invoice, l.kind, a.currency, l.amount, l.basis, l.period_from, l.period_to
     from invoice_lines l join accounts a on a.id = l.account_id
     where l.account_id between $1 and $2";
 
-const EVENTS: &str = "select account_id, number, reason from events where account_id between $1 and $2
-    and reason is not null";
+const EVENTS: &str = "select account_id, at, recorded_at, reason from events where account_id between $1 and $2";
+
+const INVOICES: &str = "select account_id, issued_at, recorded_at, paid_at from invoices
+    where account_id between $1 and $2";
 
 /// Looks at the accounts from the first to the last id of `range`.
 pub async fn check(connection: &mut SqliteConnection, range: (i64, i64), found: &mut Vec<Violation>) -> Result<()> {
     ask(connection, TRANSFERS, range, found, transfer).await?;
     ask(connection, LINES, range, found, line).await?;
-    ask(connection, EVENTS, range, found, event).await
+    ask(connection, EVENTS, range, found, event).await?;
+    ask(connection, INVOICES, range, found, invoice).await
 }
 
 /// What is wrong with a row: the invariant, and in which way.
@@ -52,6 +56,7 @@ fn transfer(cells: &mut Cells<'_>) -> std::result::Result<Option<Wrong>, Problem
     let (number, kind): (i64, TransferKind) = (cells.int()?, cells.name()?);
     let (currency, amount) = (cells.currency()?, cells.micros()?);
     let basis: Option<Basis> = cells.maybe_json()?;
+    let _written = (cells.time()?, cells.time()?, cells.maybe_period()?);
     let computed = match (&basis, kind) {
         (Some(basis), TransferKind::CardCredit) => round_to_minor(&basis.exact(), currency),
         (Some(basis), _) => round_to_micros(&basis.exact()),
@@ -70,12 +75,18 @@ fn line(cells: &mut Cells<'_>) -> std::result::Result<Option<Wrong>, Problem> {
     let _: LineKind = cells.name()?;
     let (currency, amount): (Currency, Micros) = (cells.currency()?, cells.micros()?);
     let basis: Basis = cells.json()?;
+    let _written = cells.maybe_period()?;
     Ok(differs(&format!("a line of invoice {invoice}"), amount, round_to_minor(&basis.exact(), currency).ok()))
 }
 
 fn event(cells: &mut Cells<'_>) -> std::result::Result<Option<Wrong>, Problem> {
-    let _number = cells.int()?;
+    let _written = (cells.time()?, cells.time()?);
     let _: Option<StopReason> = cells.maybe_name()?;
+    Ok(None)
+}
+
+fn invoice(cells: &mut Cells<'_>) -> std::result::Result<Option<Wrong>, Problem> {
+    let _written = (cells.time()?, cells.time()?, cells.maybe_time()?);
     Ok(None)
 }
 

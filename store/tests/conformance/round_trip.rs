@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rules::{
     Account, Action, Answer, Basis, Daily, DailyState, DueKind, Event, EventKind, Intent, Invoice, Kind, Line,
     LineKind, Meter, Micros, Mode, Order, Period, Price, Priced, Purpose, Server, ServerState, Service, Stage,
-    Standing, StopReason, Stretch, SuspendReason, Term, TermState, Timestamp, TransferKind, Trial, TrialTraffic, Tries,
+    Standing, StopReason, Stretch, SuspendReason, Term, TermState, TransferKind, Trial, TrialTraffic, Tries,
     Usage, Waiting,
 };
 use store::{Commit, DueSeconds, Outcome, Scope};
@@ -98,7 +98,7 @@ fn rich(account: Account) -> rules::Changes {
         made: 3,
         first_is_due: true,
         first_failed_at: Some(NOW),
-        done_until: Timestamp::BEGINNING,
+        done_until: NOW,
         new_card_at: Some(NOW),
     };
     let (total, paid) = (units(14), units(2));

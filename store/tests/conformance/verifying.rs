@@ -87,6 +87,11 @@ const BREAKS: &[(&str, &[&str])] = &[
     ("update services set meter = '{' where name = 'm2'", &["account_is_readable"]),
     ("update transfers set basis = '{}' where account_id = 1 and number = 1", &["row_is_readable"]),
     ("update events set reason = 'rain' where account_id = 1 and reason is not null", &["row_is_readable"]),
+    // Times that nothing can count with.
+    ("update accounts set opened_at = -62135596801 where id = 1", &["account_is_readable"]),
+    ("update services set created_at = 9223372036854775807 where name = 'h1'", &["account_is_readable"]),
+    ("update transfers set effective_at = 253402300800 where account_id = 1 and number = 1", &["row_is_readable"]),
+    ("update events set at = -9223372036854775808 where account_id = 1 and number = 0", &["row_is_readable"]),
     ("update events set service = 77 where account_id = 1 and number = 0", &["foreign_keys_hold"]),
     ("drop index service_period_is_charged_once", &["guards_are_in_place"]),
 ];
