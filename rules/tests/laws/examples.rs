@@ -41,7 +41,7 @@ impl Case {
             let after = refused.map_or_else(|| self.books.wallet().to_string(), |refusal| refusal.name().to_owned());
             assert_eq!(after, expected, "at {when}");
         }
-        invariants::hold(&self.books);
+        invariants::hold(&self.world, &self.books);
     }
 
     fn step(&mut self, now: Timestamp, what: Do) -> Option<Refusal> {
@@ -174,6 +174,11 @@ fn a_paid_day_may_be_left_and_entered_as_often_as_wanted() {
         ("2027-01-02T06:00:00Z", Act(change_plan("dms", "120")), "8.200000"),
         ("2027-01-02T18:00:00Z", Act(enable("dms")), "7.900000"),
         ("2027-01-03T00:00:00Z", Settle, "6.700000"),
+        // Also of a day that a midnight paid.
+        ("2027-01-03T08:00:00Z", Act(disable("dms")), "6.700000"),
+        ("2027-01-03T23:59:59Z", Act(enable("dms")), "6.700000"),
+        ("2027-01-04T00:00:00Z", Act(disable("dms")), "5.500000"),
+        ("2027-01-04T00:00:00Z", Act(enable("dms")), "5.500000"),
     ]);
 }
 
@@ -381,9 +386,12 @@ fn nobody_loses_a_service_by_an_outage() {
         case.step(at("2027-01-10T10:00:00Z"), Act(adjust("-170")));
         case.step(at(ends).plus_secs(-1), Act(adjust("100")));
         let mut other = Case { world: case.world.clone(), books: case.books.clone() };
+        let charged = case.books.transfers.len();
         assert_eq!(case.step(at(ends).plus_secs(-1), Act(extend("vps"))), None, "outage until {until}");
         let paid = case.books.transfers.last().and_then(|transfer| transfer.period).expect("a period");
         assert!(paid.contains(at(ends).plus_secs(-1)), "{paid:?}");
+        assert_eq!(case.books.transfers.len(), charged + 1, "the terms between are not charged");
+        invariants::hold(&case.world, &case.books);
         assert_eq!(other.step(at(ends), Act(extend("vps"))), Some(Refusal::RecoveryClosed), "outage until {until}");
     }
 }
@@ -425,7 +433,7 @@ fn the_first_invoice_has_the_rest_of_the_month_and_the_new_month() {
         );
         case.step(at(until), Settle);
         assert_eq!(case.lines(until).len(), 1);
-        invariants::hold(&case.books);
+        invariants::hold(&case.world, &case.books);
     }
 }
 
@@ -454,7 +462,7 @@ fn a_month_once_begun_is_charged_to_its_end() {
         case.step(at("2027-07-02T00:00:00Z"), Settle);
         assert_eq!(case.lines(may).len(), lines, "cancelled at {cancelled}");
         assert_eq!(case.lines(june), []);
-        invariants::hold(&case.books);
+        invariants::hold(&case.world, &case.books);
     }
 }
 
@@ -482,7 +490,7 @@ fn an_upgrade_is_billed_above_the_highest_level_of_the_month() {
             (LineKind::Month, may, "2027-06-01T00:00:00Z", "12.00"),
         ],
     );
-    invariants::hold(&case.books);
+    invariants::hold(&case.world, &case.books);
 }
 
 #[test]
@@ -511,7 +519,7 @@ fn an_hourly_server_has_a_line_for_each_stretch_of_one_price() {
     );
     case.has_lines("2027-06-01T00:00:00Z", &[(LineKind::Hours, may, "2027-05-03T00:30:00Z", "0.87")]);
     case.has_lines("2027-07-01T00:00:00Z", &[]);
-    invariants::hold(&case.books);
+    invariants::hold(&case.world, &case.books);
 }
 
 #[test]
@@ -540,7 +548,7 @@ fn usage_counts_to_the_month_of_its_report() {
         ],
     );
     case.has_lines(june, &[(LineKind::Usage, may, june, "0.01")]);
-    invariants::hold(&case.books);
+    invariants::hold(&case.world, &case.books);
 }
 
 /// The wallet first, the card for the rest; what the wallet paid stays paid (rule 6.8).
@@ -599,6 +607,58 @@ fn an_outage_makes_one_try_of_those_in_it() {
     let tries = ["2027-04-09T06:00:00Z", "2027-04-10T06:00:00Z", "2027-04-12T06:00:00Z"];
     assert_eq!(seconds("payment.failed"), tries);
     assert_eq!(seconds("invoice.overdue"), ["2027-04-10T06:00:00Z"]);
+}
+
+/// What fell due at or after its end is not spared by it.
+#[test]
+fn an_outage_spares_nothing_that_fell_due_after_it() {
+    let outage = Outage::new(at("2027-03-31T06:00:00Z"), at("2027-04-01T00:00:00Z"));
+    let mut case = Case::new(servers(), account("ann"), "2027-01-01T00:00:00Z");
+    case.world.policy.grace_days = 0;
+    case.world.outages.push(outage);
+    case.step(at("2027-03-01T00:00:00Z"), Act(create("cloud", "12")));
+    case.step(at("2027-04-01T00:00:00Z"), Settle);
+    assert!(case.books.account().standing.is_suspended());
+
+    for (ordered, queued) in
+        [("2027-02-28T23:59:59Z", "2027-04-02T00:00:00Z"), ("2027-03-01T00:00:00Z", "2027-04-01T00:00:00Z")]
+    {
+        let mut case = funded(terms(), "30");
+        case.world.policy.retention_days = 0;
+        case.world.outages.push(Outage::new(at("2027-03-28T23:59:59Z"), at("2027-04-01T00:00:00Z")));
+        case.step(at(ordered), Act(create("vps", "30")));
+        case.step(at("2027-05-01T00:00:00Z"), Settle);
+        let events = case.events();
+        assert_eq!(events.last(), Some(&(queued.to_owned(), "service.removal_queued")), "ordered at {ordered}");
+    }
+}
+
+/// A new card is charged at once, oldest first; retries stay as they were set, and skip where there is no card.
+#[test]
+fn a_new_card_is_charged_for_what_is_open() {
+    let mut case = Case::new(servers(), with_card("ann"), "2027-01-01T00:00:00Z");
+    case.world.policy.grace_days = 60;
+    case.world.cards = Cards::Always(Answer::Failed);
+    let save = || Act(Action::SaveCard { card: "new".to_owned(), authorised: true });
+    case.walk([
+        ("2027-03-01T00:00:00Z", Act(create("cloud", "12")), "0.000000"),
+        ("2027-04-02T00:00:00Z", Settle, "0.000000"),
+        ("2027-04-02T12:00:00Z", save(), "0.000000"),
+        ("2027-04-03T12:00:00Z", Act(Action::RemoveCard), "0.000000"),
+        // The retry on the 4th is skipped.
+        ("2027-04-05T00:00:00Z", save(), "0.000000"),
+        ("2027-05-01T00:00:00Z", Settle, "0.000000"),
+    ]);
+    let failed = |case: &Case| -> Vec<String> {
+        let events = case.events().into_iter().filter(|(_, kind)| *kind == "payment.failed");
+        events.map(|(at, _)| at.strip_suffix(":00:00Z").expect("an hour").to_owned()).collect()
+    };
+    let tries = ["2027-04-01T00", "2027-04-02T00", "2027-04-02T12", "2027-04-05T00", "2027-04-06T00", "2027-05-01T00"];
+    assert_eq!(failed(&case), tries);
+    case.world.cards = Cards::Always(Answer::Succeeded);
+    case.walk([("2027-05-01T12:00:00Z", save(), "0.000000"), ("2027-05-03T00:00:00Z", Settle, "0.000000")]);
+    let paid: Vec<_> = case.books.charges.iter().rev().take(2).map(|(intent, _)| intent.key.clone()).collect();
+    assert_eq!(paid, ["0/invoice/1/2", "0/invoice/0/6"]);
 }
 
 // Section 7: the trial.
@@ -749,6 +809,22 @@ fn resuming_on_a_deposit_takes_terms_first_and_goes_on_where_one_is_too_dear() {
         // Only a deposit resumes; both terms are resumed then, at their own dates.
         ("2027-02-03T12:00:00Z", Deposit("0.01"), "7.410000"),
     ]);
+}
+
+/// Money counts from the second of its proof, and never before the settled one (rule 11.6).
+#[test]
+fn a_proof_that_comes_late_counts_from_the_settled_second() {
+    let mut case = Case::new(daily(), account("ann"), "2027-01-01T00:00:00Z");
+    case.step(at("2027-01-05T00:00:00Z"), Settle);
+    case.books.receive(ReceiptKind::Deposit, micros("10"), at("2027-01-03T00:00:00Z"));
+    case.books.receive(ReceiptKind::Deposit, micros("20"), at("2027-01-06T00:00:00Z"));
+    case.walk([
+        ("2027-01-05T00:00:00Z", Settle, "10.000000"),
+        ("2027-01-05T23:59:59Z", Settle, "10.000000"),
+        ("2027-01-07T00:00:00Z", Settle, "30.000000"),
+    ]);
+    let seconds: Vec<Timestamp> = case.books.transfers.iter().map(|transfer| transfer.effective_at).collect();
+    assert_eq!(seconds, [at("2027-01-05T00:00:00Z"), at("2027-01-06T00:00:00Z")]);
 }
 
 #[test]

@@ -61,8 +61,8 @@ fn settle_twice(world: &mut World, books: &mut Books, at: Timestamp) {
 proptest! {
     #[test]
     fn books_hold(raw in raws(60)) {
-        let (_, books, _) = History::of(&raw).play();
-        invariants::hold(&books);
+        let (world, books, _) = History::of(&raw).play();
+        invariants::hold(&world, &books);
     }
 
     /// Rule 11: when a job happened to run never shows in the books.
@@ -141,7 +141,7 @@ proptest! {
         }
         let off = (books.wallet().get() - wallet.get()).unsigned_abs();
         prop_assert!(2 * off <= configured.len() as u64, "{} off after {} changes", off, configured.len());
-        invariants::hold(&books);
+        invariants::hold(&world, &books);
     }
 }
 

@@ -197,7 +197,7 @@ impl Writer {
 
     fn fund(&mut self, how: u16) {
         if let amount @ 1.. = [0, 60, 400, 9000][usize::from(how % 4)] {
-            let _ = self.play(self.now, Verb::Receive(ReceiptKind::Deposit, Micros::new(amount * 1_000_000)));
+            self.try_now(Verb::Receive(ReceiptKind::Deposit, Micros::new(amount * 1_000_000)));
         }
     }
 
@@ -213,18 +213,33 @@ impl Writer {
         self.play(self.now, Verb::Act(action))
     }
 
+    /// Something that happens now, whether it is refused or not.
+    fn try_now(&mut self, verb: Verb) {
+        let _ = self.play(self.now, verb);
+    }
+
+    fn try_act(&mut self, action: Action) {
+        self.try_now(Verb::Act(action));
+    }
+
     fn step(&mut self, verb: u8, gap: u8, a: u16, b: u16) {
         self.now = self.later(gap, a);
         let amount = |cents: u16| Micros::new(i64::from(cents) * 1_000_000);
         match verb {
-            0..=7 => drop(self.play(self.now, Verb::Pass)),
+            0..=7 => self.try_now(Verb::Pass),
             8..=29 => self.deposit(a, b),
-            30..=37 => drop(self.adjust(Micros::new(i64::from(a) * 10_007))),
-            38..=41 => drop(self.adjust(Micros::new(-i64::from(a) * 5_003))),
-            42..=46 => drop(self.play(self.now, Verb::Receive(ReceiptKind::Dispute, amount(1 + a % 90)))),
-            47..=97 => drop(self.create(a, b)),
+            30..=37 => self.adjust(Micros::new(i64::from(a) * 10_007)),
+            38..=41 => self.adjust(Micros::new(-i64::from(a) * 5_003)),
+            42..=46 => self.try_now(Verb::Receive(ReceiptKind::Dispute, amount(1 + a % 90))),
+            47..=97 => self.create(a, b),
             98..=110 => self.on(a, is_disabled, |service| Action::Enable { service }),
-            111..=121 => self.on(a, is_enabled, |service| Action::Disable { service }),
+            111..=121 => {
+                self.on(a, is_enabled, |service| Action::Disable { service });
+                if b.is_multiple_of(2) {
+                    self.now = self.now.plus_secs(i64::from(b));
+                    self.on(a, is_disabled, |service| Action::Enable { service });
+                }
+            }
             122..=149 => self.change(a, b),
             150..=164 => self.on(a, in_retention, |service| Action::Extend { service }),
             165..=170 => self.cancel(a, CancelWhen::Now, |_| true),
@@ -235,17 +250,23 @@ impl Writer {
                 let quantity = amount(b % 400);
                 Action::Usage { service, component: "traffic_gb".to_owned(), quantity }
             }),
-            207..=210 => drop(self.act(Action::SuspendAccount { reason: reason(a) })),
+            207..=210 => {
+                self.try_act(Action::SuspendAccount { reason: reason(a) });
+                if b.is_multiple_of(2) {
+                    self.now = self.now.plus_secs(i64::from(b));
+                    self.restore();
+                }
+            }
             211..=222 => self.restore(),
-            223 => drop(self.act(Action::CloseAccount { rest: rest(a) })),
+            223 => self.try_act(Action::CloseAccount { rest: rest(a) }),
             224..=227 => self.wind_up(a),
             228..=235 => {
-                drop(self.act(Action::SaveCard { card: format!("card-{}", a % 3), authorised: !b.is_multiple_of(4) }))
+                self.try_act(Action::SaveCard { card: format!("card-{}", a % 3), authorised: !b.is_multiple_of(4) })
             }
-            236..=238 => drop(self.act(Action::RemoveCard)),
+            236..=238 => self.try_act(Action::RemoveCard),
             239..=244 => self.set_prices(a, b),
             245..=249 => self.outage(a, b),
-            250..=255 => drop(self.play(self.now, Verb::LateSuccesses)),
+            250..=255 => self.try_now(Verb::LateSuccesses),
         }
     }
 
@@ -273,7 +294,7 @@ impl Writer {
     }
 
     fn deposit(&mut self, a: u16, b: u16) {
-        let _ = self.play(self.now, Verb::Pass);
+        self.try_now(Verb::Pass);
         let open = self.books.account().open_total().expect("a total");
         let amount = match b % 8 {
             0 | 1 if open.is_positive() => open,
@@ -282,20 +303,20 @@ impl Writer {
             _ => micros("500"),
         };
         if amount.is_positive() && (b % 16 == 15 || self.act(Action::StartDeposit { amount }).is_ok()) {
-            let _ = self.play(self.now, Verb::Receive(ReceiptKind::Deposit, amount));
+            self.try_now(Verb::Receive(ReceiptKind::Deposit, amount));
         }
     }
 
-    fn adjust(&mut self, amount: Micros) -> Result<(), Refusal> {
-        self.act(Action::Adjust { amount, author: "admin".to_owned(), reason: "test".to_owned() })
+    fn adjust(&mut self, amount: Micros) {
+        self.try_act(Action::Adjust { amount, author: "admin".to_owned(), reason: "test".to_owned() });
     }
 
-    fn create(&mut self, a: u16, b: u16) -> Result<(), Refusal> {
+    fn create(&mut self, a: u16, b: u16) {
         let plan = PLANS[usize::from(a) % PLANS.len()];
         let Order { quantities, options, .. } = self.order(plan, b);
         self.created += 1;
         let service = format!("s{:02}", self.created);
-        self.act(Action::CreateService { service, plan: plan.to_owned(), quantities, options })
+        self.try_act(Action::CreateService { service, plan: plan.to_owned(), quantities, options });
     }
 
     /// Some quantities and options that the plan has; now and then ones that it hasn't.
@@ -315,7 +336,7 @@ impl Writer {
     }
 
     fn change(&mut self, a: u16, b: u16) {
-        let _ = self.play(self.now, Verb::Pass);
+        self.try_now(Verb::Pass);
         let Some(service) = self.pick(a, |service| service.is_living()) else { return };
         let mode = service.mode();
         let same: Vec<&str> = PLANS.into_iter().filter(|plan| prices(100)[*plan].mode == mode).collect();
@@ -328,14 +349,14 @@ impl Writer {
             _ => OrderChange { plan: Some(plan.to_owned()), quantities: Some(quantities), options: Some(options) },
         };
         let (service, confirm_data_loss) = (service.name, a % 8 != 7);
-        let _ = self.act(Action::Change { service, change, confirm_data_loss });
+        self.try_act(Action::Change { service, change, confirm_data_loss });
     }
 
     /// An action on a service of which `wanted` holds; if there is none, on any.
     fn on(&mut self, a: u16, wanted: impl Fn(&Kind) -> bool, action: impl FnOnce(String) -> Action) {
-        let _ = self.play(self.now, Verb::Pass);
+        self.try_now(Verb::Pass);
         let Some(service) = self.pick(a, |service| wanted(&service.kind)) else { return };
-        let _ = self.act(action(service.name));
+        self.try_act(action(service.name));
     }
 
     fn cancel(&mut self, a: u16, when: CancelWhen, wanted: impl Fn(&Kind) -> bool) {
@@ -350,21 +371,21 @@ impl Writer {
     }
 
     fn restore(&mut self) {
-        let _ = self.play(self.now, Verb::Pass);
+        self.try_now(Verb::Pass);
         if self.books.account().standing.is_suspended() {
-            let _ = self.act(Action::RestoreAccount);
+            self.try_act(Action::RestoreAccount);
         }
     }
 
     /// Ends everything, pays all that is open and closes after the last invoice.
     fn wind_up(&mut self, a: u16) {
         for service in self.books.account().services {
-            let _ = self.act(Action::Cancel { service: service.name, when: CancelWhen::Now });
+            self.try_act(Action::Cancel { service: service.name, when: CancelWhen::Now });
         }
-        let _ = self.play(self.now, Verb::Receive(ReceiptKind::Deposit, micros("20000.123456")));
+        self.try_now(Verb::Receive(ReceiptKind::Deposit, micros("20000.123456")));
         let trial_end = self.books.account().trial.map_or(self.now, |trial| trial.ends_at.max(self.now));
         let _ = self.play(trial_end.next_month_start().plus_secs(i64::from(a % 2)), Verb::Pass);
-        let _ = self.act(Action::CloseAccount { rest: rest(a) });
+        self.try_act(Action::CloseAccount { rest: rest(a) });
     }
 
     fn set_prices(&mut self, a: u16, b: u16) {

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use rules::{
-    Answer, Basis, Event, EventKind, InvoiceNumber, Kind, Line, LineKind, Micros, Mode, Period, Purpose, Server,
-    ServerState, Service, Standing, SuspendReason, Timestamp, TransferKind, round_to_micros, round_to_minor,
+    Answer, Basis, Event, EventKind, InvoiceNumber, Kind, Line, LineKind, Micros, Mode, Period, Priced, Purpose,
+    Server, ServerState, Service, Standing, SuspendReason, Timestamp, TransferKind, round_to_micros, round_to_minor,
 };
 
-use crate::world::{Books, signed_amount};
+use crate::world::{Books, World, signed_amount};
 
 /// All that must hold of books that are settled.
-pub fn hold(books: &Books) {
+pub fn hold(world: &World, books: &Books) {
     at_rest(books);
     wallet(books);
     amounts(books);
+    prices(world, books);
     invoices(books);
     cards(books);
     no_downgrade_beyond_what_was_paid(books);
@@ -87,6 +88,51 @@ fn amounts(books: &Books) {
         assert!(!line.amount.is_negative());
         assert!(line.amount.is_positive() || !line.kind.is_left_out_at_zero(), "{line:?} stands at zero");
         assert!(!line.period.is_empty() || line.kind == LineKind::TrialOverage, "{line:?}");
+    }
+}
+
+/// Each is of the version in force when its period begins (rule 2.4).
+fn prices(world: &World, books: &Books) {
+    let price = |of: &Priced, at: Timestamp| world.prices.price(&of.order, at);
+    for transfer in &books.transfers {
+        match (&transfer.basis, transfer.kind) {
+            // The first day's part is of the version at its own second.
+            (Some(Basis::Share { of, part, .. }), _) => assert_eq!(of.price, price(of, part.from), "{transfer:?}"),
+            (Some(Basis::Change { new, part, whole, .. }), _) => {
+                let own = books.transfers.iter().rev().filter(|charge| charge.service == transfer.service);
+                let mut charges = own.filter(|charge| charge.kind == TransferKind::Period);
+                let paid = charges.find_map(|charge| charge.period.filter(|paid| paid.to == part.to));
+                let paid = paid.expect("a change within a paid period");
+                assert_eq!(new.price, price(new, paid.from), "{transfer:?}");
+                assert!(whole.from <= paid.from && paid.to == whole.to && paid.from <= part.from, "{transfer:?}");
+            }
+            (Some(Basis::NewOverage { .. }), TransferKind::CardCredit) | (None, _) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    for (_, line) in &books.lines {
+        let service = &books.services[&line.service].service;
+        let server = service.server().expect("only servers are invoiced");
+        match &line.basis {
+            Basis::Months { of, part } => assert_eq!(of.price, price(of, part.from), "{line:?}"),
+            Basis::Upgrade { new, part, .. } => {
+                let begins = server.billable_from.max(part.from.month_start());
+                assert_eq!(new.price, price(new, begins), "{line:?}");
+            }
+            Basis::Hours { of, part } => at_each_second(world, of, *part),
+            Basis::Overage { of, hourly: true, part, .. } => at_each_second(world, of, *part),
+            Basis::Overage { of, .. } => assert_eq!(of.price, price(of, service.created_at), "{line:?}"),
+            Basis::Usage { .. } | Basis::TrialTraffic { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// An hourly price follows the list from the second that it takes effect.
+fn at_each_second(world: &World, of: &Priced, part: Period) {
+    let cuts = world.prices.changes_within(&of.order.plan, part.from, part.to);
+    for at in cuts.chain([part.from]) {
+        assert_eq!(of.price, world.prices.price(&of.order, at), "{part:?} at {at}");
     }
 }
 
@@ -327,6 +373,10 @@ fn daily_periods(books: &Books, service: &Service) {
 }
 
 fn term_periods(books: &Books, service: &Service, anchor: Timestamp, months: u32) {
+    let periods = books.transfers.iter().filter(|transfer| transfer.kind == TransferKind::Period);
+    for charge in periods.filter(|transfer| transfer.service == Some(service.number)) {
+        assert!(charge.period.is_some_and(|paid| paid.contains(charge.effective_at)), "{charge:?} is not of its time");
+    }
     let charged = charged(books, service);
     paid_while_running(&charged, &running(books, service));
     let mut term = 0;

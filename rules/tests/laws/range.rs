@@ -52,7 +52,7 @@ fn a_prepaid_charge_beyond_the_range_is_beyond_every_wallet() {
         assert_eq!(acted, Ok(Some(Ok(()))));
         assert_eq!(world.settle(&mut books, at("2027-03-15T00:00:00Z")), Ok(Progress::Settled));
         assert_eq!(books.wallet(), Micros::ZERO);
-        invariants::hold(&books);
+        invariants::hold(&world, &books);
     }
 }
 
@@ -138,7 +138,7 @@ proptest! {
         }
         let settled = world.settle(&mut books, now.plus_days(days));
         prop_assert!(matches!(settled, Ok(Progress::Settled) | Err(TOO_LARGE)), "{:?}", settled);
-        invariants::hold(&books);
+        invariants::hold(&world, &books);
         prop_assert!(books.wallet() >= micros("0"));
     }
 }

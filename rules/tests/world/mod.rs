@@ -197,8 +197,8 @@ impl Books {
     /// Money comes, or is taken back, and waits to be settled.
     pub fn receive(&mut self, kind: ReceiptKind, amount: Micros, at: Timestamp) {
         self.receipts_taken += 1;
-        let received_at = at.max(self.account.settled_at);
-        self.receipts.push(Receipt { id: self.receipts_taken, provider: "test".into(), kind, amount, received_at });
+        let (id, provider) = (self.receipts_taken, "test".to_owned());
+        self.receipts.push(Receipt { id, provider, kind, amount, received_at: at });
     }
 
     /// Every second charge without an answer turns out to have succeeded.
