@@ -33,6 +33,12 @@ const OTHERS: &str = concat!(
     " order by account_id limit $5"
 );
 
+const DAILY_COUNT: &str =
+    concat!("select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily'", unless_parked!("accounts.id"));
+
+const OTHERS_COUNT: &str =
+    concat!("select count(*) from due where kind = $1 and at <= $2", unless_parked!("due.account_id"));
+
 impl Store {
     /// Accounts after `after` up to `last` that have something of `kind` due at or before `now`, rising.
     /// Asking once for a whole shard is cheaper than page by page.
@@ -56,12 +62,9 @@ impl Store {
         Ok(ids.into_iter().map(AccountId).collect())
     }
 
-    /// How many accounts have something of `kind` due, parked ones included.
+    /// How many accounts have something of `kind` due, those left out that are parked.
     pub async fn accounts_due_count(&self, kind: DueKind, now: Timestamp) -> Result<u64> {
-        let question = match kind {
-            DueKind::Daily => "select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily'",
-            _ => "select count(*) from due where kind = $1 and at <= $2",
-        };
+        let question = if kind == DueKind::Daily { DAILY_COUNT } else { OTHERS_COUNT };
         let count: i64 =
             sqlx::query_scalar(question).bind(kind.name()).bind(now.secs()).fetch_one(self.readers()).await?;
         Ok(count.unsigned_abs())
@@ -77,6 +80,8 @@ impl Store {
         Ok(at.map(Timestamp::from_secs))
     }
 }
+
+pub(crate) use unless_parked;
 
 /// The daily second has a column of its own in the account's row.
 pub fn daily_due(due: &DueSeconds) -> Option<Timestamp> {

@@ -3,6 +3,7 @@
 use rules::{AccountId, Micros, ReceiptKind, Timestamp};
 use sqlx::SqliteConnection;
 
+use crate::due::unless_parked;
 use crate::intents::touch;
 use crate::{Result, Store, StoreError};
 
@@ -37,6 +38,20 @@ impl Store {
             "select distinct account_id from receipts where applied_at is null order by account_id limit $1",
         )
         .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        Ok(ids.into_iter().map(AccountId).collect())
+    }
+
+    /// Those of them that are not parked at `now`.
+    pub async fn accounts_with_receipts_due(&self, now: Timestamp, limit: u32) -> Result<Vec<AccountId>> {
+        let ids: Vec<i64> = sqlx::query_scalar(concat!(
+            "select distinct account_id from receipts where applied_at is null",
+            unless_parked!("receipts.account_id"),
+            " order by account_id limit $1"
+        ))
+        .bind(i64::from(limit))
+        .bind(now.secs())
         .fetch_all(self.readers())
         .await?;
         Ok(ids.into_iter().map(AccountId).collect())

@@ -71,6 +71,9 @@ async fn parked_accounts_wait_for_their_next_try() {
         assert_eq!(books.store.park(ann, "again", NOW.plus_secs(9), NOW.plus_secs(120)).await.expect("park"), 2);
         assert_eq!(books.due(kind, NOW.plus_secs(119)).await, [bob.0]);
         assert_eq!(books.due(kind, NOW.plus_secs(120)).await, [ann.0, bob.0]);
+        for (later, count) in [(119, 1), (120, 2)] {
+            assert_eq!(books.store.accounts_due_count(kind, NOW.plus_secs(later)).await.expect("count"), count);
+        }
         let parked = books.store.parked().await.expect("list");
         assert_eq!(parked.len(), 1);
         assert_eq!((parked[0].name.as_str(), parked[0].error.as_str(), parked[0].parked_at), ("ann", "again", NOW));

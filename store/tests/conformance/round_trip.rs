@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rules::{
     Account, Action, Answer, Basis, Daily, DailyState, DueKind, Event, EventKind, Intent, Invoice, Kind, Line,
     LineKind, Meter, Micros, Mode, Order, Period, Price, Priced, Purpose, Server, ServerState, Service, Stage,
-    Standing, StopReason, Stretch, SuspendReason, Term, TermState, TransferKind, Trial, TrialTraffic, Tries,
-    Usage, Waiting,
+    Standing, StopReason, Stretch, SuspendReason, Term, TermState, TransferKind, Trial, TrialTraffic, Tries, Usage,
+    Waiting,
 };
 use store::{Commit, DueSeconds, Outcome, Scope};
 
@@ -94,13 +94,8 @@ fn rich(account: Account) -> rules::Changes {
         changes.account.next.event += 1;
         changes.events.push(Event { number, at: NOW, kind, service: Some(0), invoice: None });
     }
-    let tries = Tries {
-        made: 3,
-        first_is_due: true,
-        first_failed_at: Some(NOW),
-        done_until: NOW,
-        new_card_at: Some(NOW),
-    };
+    let tries =
+        Tries { made: 3, first_is_due: true, first_failed_at: Some(NOW), done_until: NOW, new_card_at: Some(NOW) };
     let (total, paid) = (units(14), units(2));
     let open = Invoice { number: 0, issued_at: NOW, total, paid, paid_at: None, overdue: true, tries };
     changes.lines = vec![(0, line(14)), (0, Line { service: 15, ..line(15) })];
