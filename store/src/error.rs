@@ -10,7 +10,7 @@ pub enum StoreError {
     UnknownUrl(String),
     #[error("PostgreSQL is not supported yet: give `sqlite:PATH`")]
     PostgresUnsupported,
-    #[error("{path} does not exist: run `bursar migrate` to create it, or correct `database.url`")]
+    #[error("{path} does not exist: start `bursar serve` once to create it, or correct the path")]
     NoSuchDatabase { path: PathBuf },
     #[error("cannot create {path}: {problem}")]
     CannotCreate { path: PathBuf, problem: String },
@@ -18,7 +18,7 @@ pub enum StoreError {
     NotADatabase { path: PathBuf, problem: String },
     #[error("the database has schema {found}, this program knows {known}: use the newer program that migrated it")]
     SchemaTooNew { found: i64, known: i64 },
-    #[error("the database has schema {found}, this program needs {known}: run `bursar migrate` with no daemon running")]
+    #[error("the database has schema {found}, this program needs {known}: start `bursar serve` once to migrate it")]
     SchemaTooOld { found: i64, known: i64 },
     #[error("the connection says {pragma} = {found} where {wanted} was set: the books are not safe with it")]
     Setting { pragma: &'static str, wanted: String, found: String },
@@ -42,13 +42,6 @@ pub enum StoreError {
     Queue(String),
     #[error("the database failed: {0}")]
     Driver(sqlx::Error),
-}
-
-impl StoreError {
-    /// Whether the same call may succeed a moment later.
-    pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy | Self::DiskFull)
-    }
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -66,18 +66,6 @@ impl Store {
         transaction.commit().await?;
         Ok(answered)
     }
-
-    /// Accounts with an answer that the books have not used: to be settled on.
-    pub async fn accounts_with_answers(&self, limit: u32) -> Result<Vec<AccountId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "select distinct account_id from intents where used_at is null and answered_at is not null
-            order by account_id limit $1",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(self.readers())
-        .await?;
-        Ok(ids.into_iter().map(AccountId).collect())
-    }
 }
 
 async fn store_answer(

@@ -40,7 +40,7 @@ pub use commit::{Commit, DueSeconds, Outcome, Stamp};
 pub use error::StoreError;
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
-pub use open::{Opening, Store};
+pub use open::{Opening, Store, database_path};
 pub use parked::Parked;
 pub use prices::PublishedList;
 pub use queue::Wake;

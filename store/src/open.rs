@@ -62,7 +62,7 @@ struct Inner {
 impl Store {
     /// Opens `sqlite:PATH`.
     pub async fn open(url: &str, opening: Opening) -> Result<Self> {
-        let path = path_of(url)?;
+        let path = database_path(url)?;
         if !path.exists() {
             if opening.migrate_at.is_none() {
                 return Err(StoreError::NoSuchDatabase { path });
@@ -79,6 +79,15 @@ impl Store {
         let readers = pool(&path, Role::Reader, opening.durability, opening.readers).await?;
         let inner = Inner { writer, readers, path, queue: opening.queue, cut_after: Mutex::new(None) };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Whether nothing was ever put in: no account, no price list and no run.
+    pub async fn is_empty(&self) -> Result<bool> {
+        let empty = sqlx::query_scalar(
+            "select not (exists (select 1 from accounts) or exists (select 1 from price_lists)
+                or exists (select 1 from runs))",
+        );
+        Ok(empty.fetch_one(self.readers()).await?)
     }
 
     pub fn path(&self) -> &Path {
@@ -124,7 +133,8 @@ impl Store {
     }
 }
 
-fn path_of(url: &str) -> Result<PathBuf> {
+/// The file that `sqlite:PATH` names.
+pub fn database_path(url: &str) -> Result<PathBuf> {
     if url.starts_with("postgres:") || url.starts_with("postgresql:") {
         return Err(StoreError::PostgresUnsupported);
     }

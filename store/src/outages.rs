@@ -1,6 +1,7 @@
 //! When nobody was alive (rule 11.8), and the heartbeat that tells it.
 
 use rules::{Outage, Timestamp};
+use sqlx::SqliteConnection;
 
 use crate::cells::{Cells, Problem};
 use crate::{Result, Store, StoreError};
@@ -9,14 +10,16 @@ impl Store {
     /// Records an outage; the same one again is no harm.
     pub async fn outage_insert(&self, outage: Outage, recorded_at: Timestamp) -> Result<()> {
         let mut transaction = self.write().await?;
-        sqlx::query(
-            "insert into outages (since, until, recorded_at) values ($1, $2, $3) on conflict (since) do nothing",
-        )
-        .bind(outage.from.secs())
-        .bind(outage.to.secs())
-        .bind(recorded_at.secs())
-        .execute(&mut *transaction)
-        .await?;
+        insert(&mut transaction, outage, recorded_at).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Records the outage that ends with a daemon alive at `now`: both or neither, so that none is forgotten.
+    pub async fn outage_end(&self, outage: Outage, now: Timestamp) -> Result<()> {
+        let mut transaction = self.write().await?;
+        insert(&mut transaction, outage, now).await?;
+        beat(&mut transaction, now).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -34,14 +37,7 @@ impl Store {
     /// Says that a daemon is alive at `now`; the last second never goes back.
     pub async fn heartbeat(&self, now: Timestamp) -> Result<()> {
         let mut transaction = self.write().await?;
-        sqlx::query(
-            "insert into heartbeats (id, last_alive_at) values (1, $1)
-            on conflict (id) do update set last_alive_at = excluded.last_alive_at
-            where heartbeats.last_alive_at < excluded.last_alive_at",
-        )
-        .bind(now.secs())
-        .execute(&mut *transaction)
-        .await?;
+        beat(&mut transaction, now).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -52,4 +48,26 @@ impl Store {
             sqlx::query_scalar("select last_alive_at from heartbeats").fetch_optional(self.readers()).await?;
         Ok(at.map(Timestamp::from_secs))
     }
+}
+
+async fn insert(connection: &mut SqliteConnection, outage: Outage, recorded_at: Timestamp) -> Result<()> {
+    sqlx::query("insert into outages (since, until, recorded_at) values ($1, $2, $3) on conflict (since) do nothing")
+        .bind(outage.from.secs())
+        .bind(outage.to.secs())
+        .bind(recorded_at.secs())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn beat(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
+    sqlx::query(
+        "insert into heartbeats (id, last_alive_at) values (1, $1)
+        on conflict (id) do update set last_alive_at = excluded.last_alive_at
+        where heartbeats.last_alive_at < excluded.last_alive_at",
+    )
+    .bind(now.secs())
+    .execute(connection)
+    .await?;
+    Ok(())
 }

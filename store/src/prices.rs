@@ -17,35 +17,37 @@ pub struct PublishedList {
 }
 
 impl Store {
-    /// Publishes a list; that it can be laid over the older ones is checked by whoever publishes it.
+    /// Publishes one list, as [`Store::price_lists_insert`] does several.
     pub async fn price_list_insert(
         &self,
         list: &PriceList,
         effective_at: Timestamp,
         author: &str,
         recorded_at: Timestamp,
-    ) -> Result<i64> {
-        let body = json(list)?;
-        let mut transaction = self.write().await?;
-        let id = sqlx::query_scalar(
-            "insert into price_lists (effective_at, body, recorded_at, author) values ($1, $2, $3, $4) returning id",
-        )
-        .bind(effective_at.secs())
-        .bind(body)
-        .bind(recorded_at.secs())
-        .bind(author)
-        .fetch_one(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(id)
+    ) -> Result<()> {
+        self.price_lists_insert(&[(list, effective_at)], author, recorded_at).await
     }
 
-    /// Withdraws a list that nothing was charged by; false if there is none of that id.
-    pub async fn price_list_withdraw(&self, id: i64) -> Result<bool> {
+    /// Publishes lists with when they take effect, all of them or none; that they can be laid over the older
+    /// ones is checked by whoever publishes them.
+    pub async fn price_lists_insert(
+        &self,
+        lists: &[(&PriceList, Timestamp)],
+        author: &str,
+        recorded_at: Timestamp,
+    ) -> Result<()> {
         let mut transaction = self.write().await?;
-        let deleted = sqlx::query("delete from price_lists where id = $1").bind(id).execute(&mut *transaction).await?;
+        for (list, effective_at) in lists {
+            sqlx::query("insert into price_lists (effective_at, body, recorded_at, author) values ($1, $2, $3, $4)")
+                .bind(effective_at.secs())
+                .bind(json(list)?)
+                .bind(recorded_at.secs())
+                .bind(author)
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
-        Ok(deleted.rows_affected() == 1)
+        Ok(())
     }
 
     /// All lists, in the order in which they take effect.

@@ -169,19 +169,10 @@ impl Store {
     pub async fn run_start(&self, id: RunId, now: Timestamp) -> Result<()> {
         let change = "update runs set state = 'running', started_at = coalesce(started_at, $2)
             where id = $1 and state in ('queued', 'running')";
-        self.change_run(sqlx::query(change).bind(id.0).bind(now.secs()), id).await
-    }
-
-    /// Holds a run back with what its preview counted; it has committed nothing yet.
-    pub async fn run_hold(&self, id: RunId, preview: &str) -> Result<()> {
-        let change = "update runs set state = 'held', preview = $2 where id = $1 and state in ('queued', 'running')";
-        self.change_run(sqlx::query(change).bind(id.0).bind(preview), id).await
-    }
-
-    /// Lets a held run go on as if nothing had been; its wakes are the caller's to push again.
-    pub async fn run_release(&self, id: RunId) -> Result<()> {
-        let change = "update runs set state = 'queued' where id = $1 and state = 'held'";
-        self.change_run(sqlx::query(change).bind(id.0), id).await
+        let mut transaction = self.write().await?;
+        let started = sqlx::query(change).bind(id.0).bind(now.secs()).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        found(started.rows_affected(), id)
     }
 
     /// Ends a run, with the sums of its shards.
@@ -210,17 +201,6 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(healed)
-    }
-
-    async fn change_run(
-        &self,
-        change: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
-        id: RunId,
-    ) -> Result<()> {
-        let mut transaction = self.write().await?;
-        let written = change.execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        found(written, id)
     }
 }
 

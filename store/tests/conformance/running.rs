@@ -110,20 +110,15 @@ async fn a_run_left_by_its_last_shard_is_healed() {
 }
 
 #[tokio::test]
-async fn a_run_is_held_released_and_may_fail() {
+async fn a_run_may_fail() {
     let books = Books::new().await;
     let store = &books.store;
     let run = store.run_open(&new_run(Some(midnight(0)), &[])).await.expect("open").expect("a run").id;
-    store.run_hold(run, "{\"accounts\":9}").await.expect("hold");
-    assert_eq!(store.run(run).await.expect("run").map(|run| run.state), Some(RunState::Held));
-    assert!(store.run_start(run, NOW).await.is_err());
-    store.run_release(run).await.expect("release");
-    assert!(store.run_release(run).await.is_err());
     store.run_start(run, NOW).await.expect("start");
     store.run_finish(run, RunEnd::Failed("it broke"), NOW).await.expect("finish");
     let run = store.run(run).await.expect("run").expect("there");
     assert_eq!((run.state, run.error.as_deref()), (RunState::Failed, Some("it broke")));
-    assert_eq!(run.preview.as_deref(), Some("{\"accounts\":9}"));
+    assert!(store.run_start(run.id, NOW).await.is_err());
 }
 
 #[tokio::test]
@@ -154,6 +149,10 @@ async fn what_holds_for_all_is_kept() {
         store.outage_insert(outage, NOW).await.expect("outage");
     }
     assert_eq!(store.outages().await.expect("outages"), [outages[1], outages[0]]);
+    let ended = Outage::new(NOW.plus_days(5), NOW.plus_days(6));
+    store.outage_end(ended, ended.to).await.expect("outage");
+    assert_eq!(store.outages().await.expect("outages").last(), Some(&ended));
+    assert_eq!(store.last_alive().await.expect("alive"), Some(ended.to));
 
     let plan = |price| rules::Plan {
         mode: rules::Mode::Daily,
@@ -164,14 +163,17 @@ async fn what_holds_for_all_is_kept() {
         options: Default::default(),
     };
     let list = |price| PriceList::from([("a".to_owned(), plan(price))]);
-    let later = store.price_list_insert(&list(3), NOW, "admin", NOW).await.expect("insert");
-    store.price_list_insert(&list(2), Timestamp::BEGINNING, "admin", NOW).await.expect("insert");
+    assert!(store.is_empty().await.expect("empty"));
+    store.price_list_insert(&list(3), NOW, "admin", NOW).await.expect("insert");
+    assert!(!store.is_empty().await.expect("empty"));
+    let lists = (list(2), list(4));
+    let both = [(&lists.0, Timestamp::BEGINNING), (&lists.1, NOW.plus_days(1))];
+    store.price_lists_insert(&both, "admin", NOW).await.expect("insert");
     let price = |book: &rules::PriceBook| book.price(&crate::books::order("a"), NOW);
     assert_eq!(price(&store.price_book().await.expect("book")), rules::Price::of(units(3)));
-    assert_eq!(store.price_lists().await.expect("lists")[1].id, later);
-    assert!(store.price_list_withdraw(later).await.expect("withdraw"));
-    assert!(!store.price_list_withdraw(later).await.expect("again"));
-    assert_eq!(price(&store.price_book().await.expect("book")), rules::Price::of(units(2)));
+    let seconds: Vec<Timestamp> =
+        store.price_lists().await.expect("lists").into_iter().map(|list| list.effective_at).collect();
+    assert_eq!(seconds, [Timestamp::BEGINNING, NOW, NOW.plus_days(1)]);
     books.tamper("update price_lists set body = '[]'").await;
     assert!(matches!(store.price_book().await, Err(store::StoreError::CorruptTable { table: "price_lists", .. })));
 }
