@@ -15,7 +15,6 @@ const KEYS: &[&str] = &["database", "listen", "log", "billing", "prices"];
 const LOG_KEYS: &[&str] = &["format", "filter"];
 const PRICES_KEYS: &[&str] = &["files"];
 
-const IN_MEMORY: &str = ":memory:";
 const DEFAULT_PORT: u16 = 8484;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,17 +92,21 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
 }
 
 fn database(value: &Value<'_>, folder: &Path) -> Option<String> {
-    let path = value.as_str().and_then(|url| url.strip_prefix("sqlite:")).filter(|path| !path.is_empty());
-    let Some(path) = path else {
+    let Some(url) = value.as_str() else {
         return value.refuse("a database is \"sqlite:\" and a path, like \"sqlite:/var/lib/bursar/bursar.db\"");
     };
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path == IN_MEMORY || Path::new(path).is_absolute() {
-        return Some(format!("sqlite:{path}"));
+    let path = match store::database_path(url) {
+        Ok(path) => folder.join(path),
+        Err(error) => return value.fail(error.to_string()),
+    };
+    // Piece by piece: two slashes at the beginning would be read as the address's.
+    let path: PathBuf = path.components().collect();
+    let Some(path) = path.to_str() else { return value.fail("the path to this file's folder is not UTF-8") };
+    let url = format!("sqlite:{path}");
+    match store::database_path(&url) {
+        Ok(_) => Some(url),
+        Err(error) => value.fail(error.to_string()),
     }
-    // In an address these two mean something else.
-    let folder = folder.display().to_string().replace('%', "%25").replace('?', "%3F");
-    Some(format!("sqlite:{}", Path::new(&folder).join(path).display()))
 }
 
 fn listen(value: &Value<'_>) -> Option<SocketAddr> {
@@ -163,9 +166,27 @@ mod tests {
         let config = config.expect("a configuration");
         assert_eq!(config.database, "sqlite:/etc/bursar/books/b.db");
         assert_eq!(config.price_files, [Path::new("/etc/bursar/vps.toml"), Path::new("/srv/c.toml")]);
-        for (written, read) in [("sqlite::memory:", "sqlite::memory:"), ("sqlite:///var/b.db", "sqlite:/var/b.db")] {
-            let config = parsed(&format!("database = \"{written}\"")).expect("a configuration");
+        for (folder, written, read) in [
+            ("/etc/bursar", "sqlite:///var/b.db", "sqlite:/var/b.db"),
+            ("/etc/bursar", "sqlite:////var/b.db", "sqlite:/var/b.db"),
+            ("/etc/bursar", "sqlite://b.db", "sqlite:/etc/bursar/b.db"),
+            ("//etc/bursar", "sqlite:b.db", "sqlite:/etc/bursar/b.db"),
+            ("/srv/100%/what?", "sqlite:b%20c.db", "sqlite:/srv/100%/what?/b%20c.db"),
+        ] {
+            let text = format!("database = \"{written}\"");
+            let config = Config::parse("bursar.toml", &text, Format::Toml, Path::new(folder)).expect(written);
             assert_eq!(config.database, read);
+        }
+    }
+
+    #[test]
+    fn a_database_that_the_daemon_could_not_open_is_refused() {
+        for database in
+            ["sqlite::memory:", "sqlite:", "sqlite://", "books.db", "mysql://localhost/b", "postgres://localhost/b"]
+        {
+            let problems = parsed(&format!("database = \"{database}\"")).expect_err(database).to_string();
+            assert!(problems.starts_with("bursar.toml:1: database: "), "{problems}");
+            assert!(problems.contains("give `sqlite:PATH`"), "{problems}");
         }
     }
 
