@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jobs::{Clock, JOBS, Office, Registered, Wakes};
 use providers::{CardScript, ScriptedCards};
-use rules::{AccountId, Action, DueKind, NewAccount, Period, ReceiptKind, Refusal, Standing, Timestamp};
+use rules::{AccountId, Action, NewAccount, Period, ReceiptKind, Refusal, Standing, Timestamp};
 use store::{NewReceipt, Scope, Store};
 
 use crate::input::{Entry, Scenario, ScriptedCard, Verb, Whose};
@@ -45,12 +45,12 @@ impl<'a> Player<'a> {
     pub async fn new(scenario: &'a Scenario, store: Store, seed: Option<u64>) -> anyhow::Result<Self> {
         let start = scenario.timeline.first().map_or(scenario.until, |entry| entry.at);
         let clock = Clock::simulated(start);
-        store.price_list_insert(&scenario.plans, Timestamp::BEGINNING, "scenario", start).await?;
-        for entry in &scenario.timeline {
-            if let Verb::SetPrices(plans) = &entry.verb {
-                store.price_list_insert(plans, entry.at, "scenario", start).await?;
-            }
-        }
+        let later = scenario.timeline.iter().filter_map(|entry| match &entry.verb {
+            Verb::SetPrices(plans) => Some((plans, entry.at)),
+            _ => None,
+        });
+        let lists: Vec<_> = std::iter::once((&scenario.plans, Timestamp::BEGINNING)).chain(later).collect();
+        store.price_lists_insert(&lists, "scenario", start).await?;
         let cards = Arc::new(ScriptedCards::default());
         let office = Office::open(store, clock, scenario.policy.clone(), cards.clone()).await?;
         Ok(Self {
@@ -112,7 +112,8 @@ impl<'a> Player<'a> {
 
     /// The next slot of a job: any one of the calendar, of a sweep the first at which something is due.
     async fn next_wake(&self, job: &Registered) -> anyhow::Result<Option<Timestamp>> {
-        let Some(kind) = kind_of(job) else { return Ok(None) };
+        // `verify_books` finds nothing due: a rehearsal checks its books once, at the end.
+        let Some(kind) = job.due_kind else { return Ok(None) };
         let from = match job.wakes {
             Wakes::Calendar => Some(self.now),
             Wakes::Sweep => self.office.store.next_due(kind).await?.map(|due| due.plus_secs(-1).max(self.now)),
@@ -352,19 +353,6 @@ fn script_of(card: ScriptedCard) -> CardScript {
     match card {
         ScriptedCard::Succeeds => CardScript::Succeeds,
         ScriptedCard::Fails => CardScript::Fails,
-    }
-}
-
-/// What a job looks for. `verify_books` finds nothing due: a rehearsal checks its books once, at the end.
-fn kind_of(job: &Registered) -> Option<DueKind> {
-    match job.name {
-        "bill_instances" => Some(DueKind::Daily),
-        "renew_services" => Some(DueKind::Term),
-        "end_retention" => Some(DueKind::Retention),
-        "issue_invoices" => Some(DueKind::Invoice),
-        "collect_payments" => Some(DueKind::Collection),
-        "end_trials" => Some(DueKind::Trial),
-        _ => None,
     }
 }
 
