@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::input::BadInput;
+
 /// Done.
 pub const DONE: u8 = 0;
 /// It could not be done; the reason is on stderr.
@@ -56,9 +58,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Verify(VerifyArgs),
     /// Check a configuration file and the price lists that it names; tells all problems at once
-    CheckConfig {
-        file: PathBuf,
-    },
+    CheckConfig { file: PathBuf },
     /// Check price lists, in the order in which they take effect; tells all problems at once
     CheckPrices {
         #[arg(required = true)]
@@ -142,7 +142,7 @@ pub fn run() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("bursar: {error:#}");
-            ExitCode::from(FAILED)
+            ExitCode::from(if error.is::<BadInput>() { BAD_INPUT } else { FAILED })
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `bursar serve`.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use jobs::Clock;
@@ -8,7 +7,7 @@ use providers::NoCards;
 
 use crate::cli::check::refuse;
 use crate::cli::{DONE, ServeArgs};
-use crate::input::{Config, read_price_lists};
+use crate::input::{Config, database_path, read_price_lists};
 
 pub async fn run(args: ServeArgs) -> anyhow::Result<u8> {
     let mut config = match args.config.as_deref().map(Config::read) {
@@ -17,13 +16,14 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<u8> {
         Some(Err(problems)) => return Ok(refuse(&problems)),
     };
     if let Some(url) = args.database_url {
+        database_path(&url)?;
         config.database = url;
     }
     if let Some(listen) = args.listen {
         config.listen = listen;
     }
     // Only a new database takes them in; what is wrong with them is told before there is one.
-    let is_new = config.database.strip_prefix("sqlite:").is_some_and(|path| !Path::new(path).exists());
+    let is_new = store::database_path(&config.database)?.metadata().map_or(true, |file| file.len() == 0);
     if is_new && let Err(problems) = read_price_lists(&config.price_files) {
         return Ok(refuse(&problems));
     }

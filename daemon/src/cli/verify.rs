@@ -5,8 +5,10 @@ use serde_json::json;
 use store::{Opening, Store};
 
 use crate::cli::{DONE, FAILED, Format, VerifyArgs};
+use crate::input::database_path;
 
 pub async fn run(args: VerifyArgs) -> anyhow::Result<u8> {
+    database_path(&args.database_url)?;
     let store = Store::open(&args.database_url, Opening::beside()).await?;
     let account = match &args.account {
         None => None,

@@ -5,6 +5,7 @@
 
 mod chronicle;
 mod config;
+mod database;
 mod document;
 mod policy;
 mod prices;
@@ -17,6 +18,7 @@ mod verbs;
 mod words;
 
 pub use config::{Config, Log, LogFormat};
+pub use database::{BadInput, database_path};
 pub use document::Format;
 pub use prices::{PriceListFile, read_price_lists};
 pub use problem::{Place, Problem, Problems};

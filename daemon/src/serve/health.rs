@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use jobs::{Office, Stopwatch};
+use jobs::{JobError, Office, Stopwatch};
 use tokio::net::TcpListener;
 
 /// A scheduler that is silent for so long hangs.
@@ -19,8 +19,13 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 pub struct Health {
     office: Office,
-    last_tick: Mutex<Option<Stopwatch>>,
+    last_tick: Mutex<Option<Tick>>,
     workers: AtomicBool,
+}
+
+struct Tick {
+    ended: Stopwatch,
+    problems: Vec<String>,
 }
 
 impl Health {
@@ -28,9 +33,11 @@ impl Health {
         Self { office, last_tick: Mutex::default(), workers: AtomicBool::new(false) }
     }
 
-    /// The scheduler did its round.
-    pub fn ticked(&self) {
-        *self.last_tick.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stopwatch::start());
+    /// The scheduler did its round; this went wrong in it.
+    pub fn ticked(&self, problems: &[(&'static str, JobError)]) {
+        let problems = problems.iter().map(|(what, error)| format!("{what}: {error}")).collect();
+        let tick = Tick { ended: Stopwatch::start(), problems };
+        *self.last_tick.lock().unwrap_or_else(PoisonError::into_inner) = Some(tick);
     }
 
     pub fn workers_run(&self, run: bool) {
@@ -42,7 +49,7 @@ impl Health {
     }
 
     /// What keeps the daemon from doing its work.
-    async fn problems(&self) -> Vec<String> {
+    pub async fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.office.stop.is_asked() {
             problems.push("it is stopping".to_owned());
@@ -52,13 +59,15 @@ impl Health {
             Ok(Err(error)) => problems.push(format!("the database: {error}")),
             Err(_) => problems.push(format!("the database does not answer within {} s", ANSWER_MAX.as_secs())),
         }
-        let last_tick = *self.last_tick.lock().unwrap_or_else(PoisonError::into_inner);
-        match last_tick.map(|tick| tick.elapsed()) {
+        match &*self.last_tick.lock().unwrap_or_else(PoisonError::into_inner) {
             None => problems.push("the scheduler has not ticked yet".to_owned()),
-            Some(silent) if silent > TICK_MAX => {
-                problems.push(format!("the scheduler has not ticked for {} s", silent.as_secs()));
+            Some(tick) => {
+                let silent = tick.ended.elapsed();
+                if silent > TICK_MAX {
+                    problems.push(format!("the scheduler has not ticked for {} s", silent.as_secs()));
+                }
+                problems.extend_from_slice(&tick.problems);
             }
-            Some(_) => {}
         }
         if !self.workers.load(Ordering::SeqCst) {
             problems.push("no worker takes wakes from the queue".to_owned());

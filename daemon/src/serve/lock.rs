@@ -1,7 +1,8 @@
 //! One daemon to a database: two would claim each other's shards as their own.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -10,45 +11,74 @@ use store::StoreError;
 /// Held as long as this lives; the kernel lets go of it however the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 impl Lock {
-    /// Locks the database of this address, by a file beside it.
-    pub fn take(database: &str) -> anyhow::Result<Self> {
-        let path = path_of(database)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(|| format!("cannot open {}: the folder must be there and writable", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0)?;
-                write!(file, "{}", std::process::id())?;
-                Ok(Self { _file: file })
+    /// Locks a database by a file beside it. A database that is not there is made, empty.
+    pub fn take(database: &Path) -> anyhow::Result<Self> {
+        let path = beside(database)?;
+        loop {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .with_context(|| format!("cannot open {}: the folder must be writable", path.display()))?;
+            match file.try_lock() {
+                Ok(()) => {
+                    let mut lock = Self { file, path: path.clone() };
+                    // Whoever held it took the file away: it locks nothing any more.
+                    if !lock.stands()? {
+                        continue;
+                    }
+                    lock.file.set_len(0)?;
+                    write!(lock.file, "{}", std::process::id())?;
+                    return Ok(lock);
+                }
+                Err(TryLockError::WouldBlock) => bail!(refusal(database, &path, &mut file)),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error)
+                        .with_context(|| format!("cannot lock {}: is it on a local disk?", path.display()));
+                }
             }
-            Err(TryLockError::WouldBlock) => bail!(refusal(database, &path, &mut file)),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("cannot lock {}: is it on a local disk?", path.display()))
-            }
+        }
+    }
+
+    /// Whether the locked file is the one that others find.
+    fn stands(&self) -> io::Result<bool> {
+        let own = self.file.metadata()?;
+        match self.path.metadata() {
+            Ok(found) => Ok((found.dev(), found.ino()) == (own.dev(), own.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }
 
-/// Beside the file itself, however it was named.
-fn path_of(database: &str) -> anyhow::Result<PathBuf> {
-    let path = database.strip_prefix("sqlite:").filter(|path| !path.is_empty() && !path.contains(":memory:"));
-    let path = path.ok_or_else(|| StoreError::UnknownUrl(database.to_owned()))?;
-    let path = Path::new(path.strip_prefix("//").unwrap_or(path));
-    let mut path = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+/// Takes the file away while it is still locked; one that stays does no harm.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.stands().unwrap_or(false) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Beside the file itself, however it was named; so it must be there.
+fn beside(database: &Path) -> anyhow::Result<PathBuf> {
+    let unmade = |error: io::Error| StoreError::CannotCreate { path: database.to_owned(), problem: error.to_string() };
+    if !database.exists() {
+        OpenOptions::new().write(true).create(true).truncate(false).open(database).map_err(unmade)?;
+    }
+    let mut path = database.canonicalize().map_err(unmade)?.into_os_string();
     path.push(".lock");
     Ok(path.into())
 }
 
-fn refusal(database: &str, path: &Path, file: &mut File) -> String {
+fn refusal(database: &Path, path: &Path, file: &mut File) -> String {
     let mut holder = String::new();
     let read = file.rewind().and_then(|()| file.read_to_string(&mut holder));
     let who = match read {
@@ -56,23 +86,55 @@ fn refusal(database: &str, path: &Path, file: &mut File) -> String {
         _ => "another process".to_owned(),
     };
     format!(
-        "{database} is served already: {who} holds {}. Stop it first, or give this daemon a database of its own",
+        "{} is served already: {who} holds {}. Stop it first, or use a database of its own",
+        database.display(),
         path.display()
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
     fn a_second_daemon_is_refused_by_name_until_the_first_is_gone() {
         let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("sqlite:{}", folder.path().join("books.db").display());
-        let first = Lock::take(&url).expect("free");
-        let refused = Lock::take(&url).expect_err("taken").to_string();
+        let path = folder.path().join("books.db");
+        let first = Lock::take(&path).expect("free");
+        let refused = Lock::take(&path).expect_err("taken").to_string();
         assert!(refused.contains("books.db.lock") && refused.contains(&std::process::id().to_string()), "{refused}");
         drop(first);
-        Lock::take(&url).expect("free again");
+        assert!(!folder.path().join("books.db.lock").exists(), "nothing stays behind");
+        Lock::take(&path).expect("free again");
+    }
+
+    #[test]
+    fn a_database_has_one_lock_under_all_its_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, link) = (folder.path().join("books.db"), folder.path().join("link.db"));
+        let linked_folder = folder.path().join("folder");
+        symlink(&path, &link).expect("a link to what is not there yet");
+        symlink(folder.path(), &linked_folder).expect("a link");
+        let first = Lock::take(&link).expect("free");
+        for other in [&path, &link, &linked_folder.join("books.db")] {
+            Lock::take(other).expect_err("taken");
+        }
+        drop(first);
+        let _second = Lock::take(&path).expect("free again");
+        Lock::take(&link).expect_err("taken");
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_taken_away_leaves_the_next_ones_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("books.db");
+        let first = Lock::take(&path).expect("free");
+        std::fs::remove_file(folder.path().join("books.db.lock")).expect("somebody tidies up");
+        let _second = Lock::take(&path).expect("free, as it seems");
+        assert!(!first.stands().expect("a folder to look into"));
+        drop(first);
+        Lock::take(&path).expect_err("taken by the second");
     }
 }

@@ -1,7 +1,7 @@
 //! `bursar serve`: the daemon. It opens runs when their time comes and works them off, until it is told to stop.
 
 mod health;
-mod lock;
+pub mod lock;
 pub mod logging;
 mod signals;
 #[cfg(test)]
@@ -65,7 +65,7 @@ impl Server {
     pub async fn start(config: &Config, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<Self> {
         let now = clock.now();
         tracing::info!(version = env!("CARGO_PKG_VERSION"), database = config.database, clock = %now, "starting");
-        let lock = Lock::take(&config.database)?;
+        let lock = Lock::take(&store::database_path(&config.database)?)?;
         let store = Store::open(&config.database, Opening::serving(now).with_queue(QUEUE)).await?;
         store.queue_setup().await?;
         load_price_lists(&store, config, now).await?;
@@ -124,7 +124,7 @@ impl Server {
             if purge_at <= now && self.purge(now).await {
                 purge_at = now.plus_secs(rules::DAY);
             }
-            self.health.ticked();
+            self.health.ticked(&ticked.problems);
             if !was_ready && self.health.is_ready().await {
                 was_ready = true;
                 tracing::info!(next = %scheduler.next(), "ready");
@@ -179,8 +179,10 @@ async fn load_price_lists(store: &Store, config: &Config, now: rules::Timestamp)
         tracing::warn!("there is no price list: nothing can be sold. Name some in `prices.files`");
         return Ok(());
     }
-    for file in read_price_lists(&config.price_files).map_err(|problems| anyhow::anyhow!("{problems}"))? {
-        store.price_list_insert(&file.plans, file.since(), "config", now).await?;
+    let files = read_price_lists(&config.price_files).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+    let lists: Vec<_> = files.iter().map(|file| (&file.plans, file.since())).collect();
+    store.price_lists_insert(&lists, "config", now).await?;
+    for file in &files {
         let path = Path::new(&file.path).display();
         tracing::info!(file = %path, plans = file.plans.len(), "price list loaded");
     }

@@ -113,6 +113,36 @@ async fn it_works_off_a_midnight_and_answers_for_its_health() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tick_with_problems_is_not_ready_and_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Clock::simulated(at("2026-03-02T12:00:00Z"));
+    let server = Server::start(&config(folder.path()), clock, Arc::new(NoCards)).await.expect("a server");
+    server.health.workers_run(true);
+    assert_eq!(server.health.problems().await, ["the scheduler has not ticked yet"]);
+    let busy = || jobs::JobError::Store(store::StoreError::Busy);
+    server.health.ticked(&[("bill_instances", busy()), ("issue_invoices", busy())]);
+    let problems = server.health.problems().await;
+    let named = |what: &str| problems.iter().filter(|problem| problem.starts_with(what)).count();
+    assert_eq!((problems.len(), named("bill_instances: "), named("issue_invoices: ")), (2, 1, 1), "{problems:?}");
+    let (status, body) = get(server.address(), "/readyz").await;
+    assert!(status == 503 && body.contains("bill_instances: the database is busy"), "{status} {body}");
+    server.health.ticked(&[]);
+    assert_eq!(get(server.address(), "/readyz").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_no_books_stays_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("books.db");
+    std::fs::write(&path, "notes\n".repeat(1000)).expect("written");
+    let clock = Clock::simulated(at("2026-03-02T12:00:00Z"));
+    let refused = Server::start(&config(folder.path()), clock, Arc::new(NoCards)).await.err().expect("no books");
+    assert!(refused.to_string().contains("not a Bursar database"), "{refused}");
+    let files = std::fs::read_dir(folder.path()).expect("a folder").map(|file| file.expect("a file").path());
+    assert_eq!(files.collect::<Vec<_>>(), [path]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_after_a_long_silence_knows_of_the_outage_and_bills_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = config(folder.path());

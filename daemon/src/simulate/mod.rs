@@ -5,17 +5,16 @@ mod outcome;
 mod play;
 mod tables;
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use rules::Timestamp;
-use store::{Opening, Store};
+use store::{Opening, Store, StoreError};
 
 pub use outcome::Outcome;
 pub use play::{Player, Refused};
 pub use tables::print_tables;
 
-use crate::input::Scenario;
+use crate::input::{BadInput, Scenario, database_path};
+use crate::serve::lock::Lock;
 
 /// Plays a scenario on a throwaway file, or on the empty database at `database_url`.
 pub async fn simulate(
@@ -25,6 +24,8 @@ pub async fn simulate(
     progress: impl FnMut(Timestamp),
 ) -> anyhow::Result<Outcome> {
     let start = scenario.timeline.first().map_or(scenario.until, |entry| entry.at);
+    // No daemon begins to serve what is being played.
+    let _lock = database_url.map(|url| Lock::take(&database_path(url)?)).transpose()?;
     let (store, _scratch) = match database_url {
         Some(url) => (open_empty(url, start).await?, None),
         None => {
@@ -47,9 +48,28 @@ pub async fn simulate(
 }
 
 async fn open_empty(url: &str, start: Timestamp) -> anyhow::Result<Store> {
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let taken = Path::new(path).metadata().is_ok_and(|file| file.len() > 0);
-        anyhow::ensure!(!taken, "--database-url {url}: the database must be empty, and this file is not");
+    if database_path(url)?.metadata().is_ok_and(|file| file.len() > 0) {
+        check_empty(url).await?;
     }
     Ok(Store::open(url, Opening::serving(start)).await?)
+}
+
+/// Looks into a database as it is: what is refused must stay so.
+async fn check_empty(url: &str) -> anyhow::Result<()> {
+    let refused = |why: String| BadInput(format!("--database-url {url}: the database must be empty: {why}"));
+    let store = match Store::open(url, Opening::beside()).await {
+        Ok(store) => store,
+        Err(
+            error @ (StoreError::NotADatabase { .. }
+            | StoreError::SchemaTooNew { .. }
+            | StoreError::SchemaTooOld { .. }),
+        ) => return Err(refused(error.to_string()).into()),
+        Err(error) => return Err(error.into()),
+    };
+    let empty = store.is_empty().await;
+    store.close().await;
+    match empty? {
+        true => Ok(()),
+        false => Err(refused("there are books in it".to_owned()).into()),
+    }
 }
