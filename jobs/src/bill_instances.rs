@@ -20,7 +20,10 @@ impl Job for BillInstances {
 
 #[cfg(test)]
 mod tests {
+    use rules::Timestamp;
+
     use super::*;
+    use crate::Tally;
     use crate::testing::{Bench, at, counts, units};
 
     const NAME: &str = BillInstances::NAME;

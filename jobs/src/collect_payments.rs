@@ -56,6 +56,11 @@ impl Job for CollectPayments {
             let answered = office.ask_cards(&awaiting, now).await?;
             let mut settled = office.settle(&answered, now, progress.as_deref_mut()).await?;
             awaiting = std::mem::take(&mut settled.awaiting);
+            // The accounts were counted when they were settled first.
+            let again = std::mem::take(&mut settled.done);
+            if let Some(progress) = &mut progress {
+                progress.done = progress.done.saturating_sub(again);
+            }
             tally.merge(settled);
         }
         Ok(tally)

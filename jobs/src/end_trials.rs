@@ -21,6 +21,7 @@ impl Job for EndTrials {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Tally;
     use crate::testing::{Bench, at, counts};
 
     const NAME: &str = EndTrials::NAME;

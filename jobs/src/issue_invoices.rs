@@ -21,6 +21,7 @@ impl Job for IssueInvoices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Tally;
     use crate::testing::{Bench, at, counts, units};
 
     const NAME: &str = IssueInvoices::NAME;

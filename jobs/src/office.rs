@@ -235,13 +235,14 @@ impl Office {
         loop {
             let account = self.load_one(id, Scope::With(&names)).await?;
             let name = account.name.clone();
-            let waited = account.waiting.is_some();
+            let waited = account.waiting.as_ref().map(|waiting| waiting.key.clone());
             let changes = self.with_context(|cx| {
                 let decided =
                     if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
                 decided.map_err(|error| JobError::Unsettleable { account: name.clone(), problem: error.to_string() })
             })?;
-            let (outcome, progress, waits) = (changes.outcome, changes.progress, changes.account.waiting.is_some());
+            let (outcome, progress) = (changes.outcome, changes.progress);
+            let waits = changes.account.waiting.as_ref().map(|waiting| waiting.key.clone());
             if self.write_one(changes).await? == Outcome::Stale {
                 stale += 1;
                 if stale == ROUNDS_MAX {
@@ -249,7 +250,8 @@ impl Office {
                 }
                 continue;
             }
-            begun |= waits && !waited;
+            // What waited before is another action, also where this one began to wait right behind it.
+            begun |= waits.is_some() && waits != waited;
             if let Some(acted) = outcome {
                 if progress == Progress::AwaitsAnswer {
                     self.settle_and_collect(&[id], now).await?;

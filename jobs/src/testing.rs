@@ -88,7 +88,7 @@ impl Cards for TestCards {
     }
 }
 
-/// The books as people read them, without when and by which run they were written.
+/// The books as people read them, without how far they are settled, and when and by which run they were written.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Books {
     pub accounts: Vec<Account>,
@@ -231,7 +231,7 @@ impl Bench {
             events: store.events(None).await.expect("events"),
         };
         for account in &mut books.accounts {
-            account.version = 0;
+            (account.version, account.settled_at) = (0, Timestamp::BEGINNING);
         }
         for row in &mut books.ledger {
             (row.recorded_at, row.run) = (row.effective_at, None);
