@@ -72,7 +72,7 @@ mod tests {
     use std::sync::Arc;
 
     use providers::{CardCharge, CardScript, Cards, NoCards};
-    use rules::{Action, Answer, Currency, Policy};
+    use rules::{Answer, Currency, Policy};
     use store::Answered;
 
     use super::*;
@@ -267,7 +267,7 @@ mod tests {
     #[tokio::test]
     async fn money_that_came_is_taken_in() {
         let (bench, ann) = invoiced().await;
-        bench.act(ann, Action::RemoveCard).await;
+        bench.cards.script("ann", CardScript::Fails);
         bench.advance("2026-04-02T12:00:00Z");
         bench.run(NAME).await;
         bench.receive(ann, "p1", 15).await;
