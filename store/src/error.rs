@@ -12,8 +12,8 @@ pub enum StoreError {
     PostgresUnsupported,
     #[error("{path} does not exist: start `bursar serve` once to create it, or correct the path")]
     NoSuchDatabase { path: PathBuf },
-    #[error("cannot create {path}: {problem}")]
-    CannotCreate { path: PathBuf, problem: String },
+    #[error("cannot open {path}: {problem}")]
+    CannotOpen { path: PathBuf, problem: String },
     #[error("{path} is not a Bursar database: {problem}")]
     NotADatabase { path: PathBuf, problem: String },
     #[error("the database has schema {found}, this program knows {known}: use the newer program that migrated it")]

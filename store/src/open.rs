@@ -156,7 +156,7 @@ fn create(path: &Path) -> Result<()> {
         .truncate(false)
         .open(path)
         .map(|_| ())
-        .map_err(|error| StoreError::CannotCreate { path: path.to_owned(), problem: error.to_string() })
+        .map_err(|error| StoreError::CannotOpen { path: path.to_owned(), problem: error.to_string() })
 }
 
 async fn pool(path: &Path, role: Role, durability: Durability, size: u32) -> Result<SqlitePool> {
@@ -184,11 +184,13 @@ async fn pool(path: &Path, role: Role, durability: Durability, size: u32) -> Res
 }
 
 fn of_file(error: sqlx::Error, path: &Path) -> StoreError {
+    const CANNOT_OPEN: &str = "14";
     const NOT_A_DATABASE: &str = "26";
-    match error {
-        sqlx::Error::Database(database) if database.code().as_deref() == Some(NOT_A_DATABASE) => {
-            StoreError::NotADatabase { path: path.to_owned(), problem: "it is not an SQLite file".to_owned() }
-        }
-        other => other.into(),
+    let code = error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned);
+    let path = path.to_owned();
+    match code.as_deref() {
+        Some(CANNOT_OPEN) => StoreError::CannotOpen { path, problem: "it is no file that can be opened".to_owned() },
+        Some(NOT_A_DATABASE) => StoreError::NotADatabase { path, problem: "it is not an SQLite file".to_owned() },
+        _ => error.into(),
     }
 }

@@ -69,7 +69,7 @@ impl Drop for Lock {
 
 /// Beside the file itself, however it was named; so it must be there.
 fn beside(database: &Path) -> anyhow::Result<PathBuf> {
-    let unmade = |error: io::Error| StoreError::CannotCreate { path: database.to_owned(), problem: error.to_string() };
+    let unmade = |error: io::Error| StoreError::CannotOpen { path: database.to_owned(), problem: error.to_string() };
     if !database.exists() {
         OpenOptions::new().write(true).create(true).truncate(false).open(database).map_err(unmade)?;
     }
