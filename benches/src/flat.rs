@@ -44,7 +44,9 @@ async fn midnight(instances: usize) -> anyhow::Result<(Duration, Duration)> {
     let mut accounts = load(&world, &ids).await?;
     world.act_on_all(&mut accounts, START, |_| fund()).await?;
     for instance in 0..INSTANCES {
-        world.act_on_all(&mut accounts, START, |account| create(format!("{}-{instance}", account.name), "daily")).await?;
+        world
+            .act_on_all(&mut accounts, START, |account| create(format!("{}-{instance}", account.name), "daily"))
+            .await?;
     }
     let midnight = START.next_midnight();
     let floor = Stopwatch::start();

@@ -11,16 +11,8 @@ use crate::{median, ratio};
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
 const ACCOUNTS: usize = 5;
-const SERVICES: [(usize, &str); 8] = [
-    (0, "daily"),
-    (0, "monthly"),
-    (1, "daily"),
-    (1, "term"),
-    (2, "daily"),
-    (2, "hourly"),
-    (3, "term"),
-    (4, "monthly"),
-];
+const SERVICES: [(usize, &str); 8] =
+    [(0, "daily"), (0, "monthly"), (1, "daily"), (1, "term"), (2, "daily"), (2, "hourly"), (3, "term"), (4, "monthly")];
 /// Worlds that are played together, as one host would have them.
 const WORLDS: usize = 100;
 

@@ -76,10 +76,18 @@ impl World {
     }
 
     /// Does one action on each of many accounts, in batches.
-    pub async fn act_on_all(&self, accounts: &mut [Account], at: Timestamp, action: impl Fn(&Account) -> Action) -> anyhow::Result<()> {
+    pub async fn act_on_all(
+        &self,
+        accounts: &mut [Account],
+        at: Timestamp,
+        action: impl Fn(&Account) -> Action,
+    ) -> anyhow::Result<()> {
         for batch in accounts.chunks_mut(BATCH) {
             let decided: Vec<Changes> = self.office.with_context(|cx| {
-                batch.iter().map(|account| rules::act(account.clone(), cx, &action(account), at)).collect::<Result<_, _>>()
+                batch
+                    .iter()
+                    .map(|account| rules::act(account.clone(), cx, &action(account), at))
+                    .collect::<Result<_, _>>()
             })?;
             self.write(batch, decided, at).await?;
         }
