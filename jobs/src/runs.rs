@@ -195,3 +195,191 @@ pub async fn rewake(office: &Office, gone: Option<&str>, now: Timestamp) -> Resu
     office.store.wake(&wakes).await?;
     Ok(wakes.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use store::StoreError;
+
+    use super::*;
+    use crate::testing::{Bench, Books, WORKER, at, named};
+
+    const JOB: &str = "bill_instances";
+    const MIDNIGHT: &str = "2026-03-03T00:00:00Z";
+
+    /// Two daily customers at noon before [`MIDNIGHT`], and one whose wallet will not last.
+    async fn customers() -> Bench {
+        let bench = Bench::at("2026-03-02T12:00:00Z").await;
+        for (name, amount) in [("ann", 100), ("bob", 100), ("poor", 14)] {
+            bench.customer(name, "daily", amount).await;
+        }
+        bench.run(JOB).await;
+        bench.advance(MIDNIGHT);
+        bench
+    }
+
+    #[test]
+    fn slots_are_those_of_the_cron_line() {
+        let slots = |name: &str, after: &str, now: &str| -> Vec<String> {
+            due_slots(named(name), at(after), at(now)).iter().map(ToString::to_string).collect()
+        };
+        let midnights = slots(JOB, "2028-02-28T00:00:00Z", "2028-03-01T00:00:00Z");
+        assert_eq!(midnights, ["2028-02-29T00:00:00Z", "2028-03-01T00:00:00Z"]);
+        assert_eq!(slots(JOB, "2028-02-28T00:00:00Z", "2028-02-28T23:59:59Z"), [""; 0]);
+        let firsts = slots("issue_invoices", "2026-12-31T23:59:59Z", "2027-02-01T00:00:00Z");
+        assert_eq!(firsts, ["2027-01-01T00:00:00Z", "2027-02-01T00:00:00Z"]);
+        assert_eq!(next_slot(named("collect_payments"), at("2026-03-02T12:05:00Z")), Some(at("2026-03-02T12:10:00Z")));
+        assert_eq!(next_slot(named("verify_books"), at("2026-03-02T04:00:00Z")), Some(at("2026-03-03T04:00:00Z")));
+    }
+
+    #[tokio::test]
+    async fn a_slot_opens_once() {
+        let bench = customers().await;
+        let (job, other) = (named(JOB), bench.another_office().await);
+        let (one, another) =
+            tokio::join!(open_slot(&bench.office, job, bench.now()), open_slot(&other, job, bench.now()));
+        let opened: Vec<Run> = [one, another].into_iter().filter_map(|run| run.expect("no fault")).collect();
+        let [run] = opened.as_slice() else { panic!("{opened:?}") };
+        assert_eq!((run.slot, run.total, run.asked_by.as_str()), (Some(at(MIDNIGHT)), 3, "schedule"));
+        bench.advance("2026-03-03T23:59:59Z");
+        assert_eq!(open_slot(&bench.office, job, bench.now()).await.expect("no fault"), None);
+        // Asked for by hand, there may be as many as wanted.
+        for _ in 0..2 {
+            let run = open_run(&bench.office, job, None, &[], "admin", bench.now()).await.expect("no fault");
+            assert!(run.is_some_and(|run| run.slot.is_none()));
+        }
+    }
+
+    #[tokio::test]
+    async fn missed_slots_are_covered_by_the_newest() {
+        let bench = customers().await;
+        bench.advance("2026-03-06T15:00:00Z");
+        let run = open_slot(&bench.office, named(JOB), bench.now()).await.expect("no fault").expect("a run");
+        assert_eq!(run.slot, Some(at("2026-03-06T00:00:00Z")));
+        work_run(&bench.office, named(JOB), &run, WORKER).await.expect("worked off");
+        let mut covered: Vec<Timestamp> = Vec::new();
+        for run in bench.office.store.runs(Some(JOB), 10).await.expect("runs") {
+            assert_eq!(run.state, RunState::Done);
+            covered.extend(run.covered_by.and(run.slot));
+        }
+        covered.sort();
+        assert_eq!(covered, ["2026-03-03T00:00:00Z", "2026-03-04T00:00:00Z", "2026-03-05T00:00:00Z"].map(at));
+        // Each midnight is billed at its own second all the same.
+        let charges = bench.books().await.ledger.into_iter().filter(|row| row.account == "ann" && row.period.is_some());
+        let seconds: Vec<Timestamp> = charges.map(|row| row.effective_at).skip(1).collect();
+        assert_eq!(seconds, [3, 4, 5, 6].map(|day| at("2026-02-28T00:00:00Z").plus_days(day)));
+    }
+
+    #[tokio::test]
+    async fn a_sweep_opens_when_something_is_due_and_none_is_under_way() {
+        let bench = Bench::at("2026-01-31T12:00:00Z").await;
+        bench.customer("ann", "term", 100).await;
+        let job = named("renew_services");
+        assert_eq!(open_sweep(&bench.office, job, bench.now()).await.expect("no fault"), None);
+        bench.advance("2026-02-28T12:00:00Z");
+        let run = open_sweep(&bench.office, job, bench.now()).await.expect("no fault").expect("a run");
+        assert_eq!(open_sweep(&bench.office, job, bench.now()).await.expect("no fault"), None);
+        work_run(&bench.office, job, &run, WORKER).await.expect("worked off");
+        assert_eq!(open_sweep(&bench.office, job, bench.now()).await.expect("no fault"), None);
+    }
+
+    /// A run whose wakes went lost, and its worker with them, is found by whoever looks next.
+    #[tokio::test]
+    async fn a_lost_wake_is_found_again() {
+        let bench = customers().await;
+        let run = open_slot(&bench.office, named(JOB), bench.now()).await.expect("no fault").expect("a run");
+        let store = &bench.office.store;
+        assert_eq!(rewake(&bench.office, None, bench.now()).await.expect("woken"), 1);
+        // While a worker has claimed it, nobody is woken; after its claim ran out, somebody is.
+        let until = bench.now().plus_secs(60);
+        store.shard_claim(run.id, 0, "gone", bench.now(), until).await.expect("claimed").expect("a shard");
+        assert_eq!(rewake(&bench.office, None, bench.now()).await.expect("woken"), 0);
+        assert_eq!(rewake(&bench.office, Some("gone"), bench.now()).await.expect("woken"), 1);
+        let work = work_shard(&bench.office, named(JOB), run.id, 0, WORKER).await.expect("no fault");
+        assert_eq!((work.end, work.tally.done), (ShardEnd::NotOurs, 0));
+        bench.advance(&until.to_string());
+        assert_eq!(rewake(&bench.office, None, bench.now()).await.expect("woken"), 1);
+        let work = work_shard(&bench.office, named(JOB), run.id, 0, WORKER).await.expect("no fault");
+        assert_eq!((work.end, work.tally.done), (ShardEnd::RunDone, 3));
+        assert_eq!(rewake(&bench.office, None, bench.now()).await.expect("woken"), 0);
+        let run = store.run(run.id).await.expect("runs").expect("the run");
+        assert_eq!((run.state, run.total, run.done), (RunState::Done, 3, 3));
+    }
+
+    /// A sweep that lost its wakes doesn't hold up what is due: it is worked off itself.
+    #[tokio::test]
+    async fn what_is_due_and_was_never_woken_is_still_due() {
+        let bench = Bench::at("2026-01-31T12:00:00Z").await;
+        let ann = bench.customer("ann", "term", 100).await;
+        bench.advance("2026-02-28T12:00:00Z");
+        let job = named("renew_services");
+        open_sweep(&bench.office, job, bench.now()).await.expect("no fault").expect("a run");
+        bench.give_up_runs().await;
+        bench.advance("2026-02-28T12:01:00Z");
+        assert_eq!(bench.due("renew_services").await, [ann]);
+        assert_eq!(bench.run("renew_services").await.expect("a run").done, 1);
+    }
+
+    async fn billed(bench: &Bench) -> Books {
+        assert_eq!(bench.due(JOB).await, []);
+        bench.verified().await;
+        bench.books().await
+    }
+
+    #[tokio::test]
+    async fn two_offices_on_one_shard_leave_the_books_of_one() {
+        let calm = customers().await;
+        calm.run(JOB).await;
+        let expected = billed(&calm).await;
+
+        // At once: the shard is one's.
+        let bench = customers().await;
+        let (job, other) = (named(JOB), bench.another_office().await);
+        let run = open_slot(&bench.office, job, bench.now()).await.expect("no fault").expect("a run").id;
+        let (one, another) =
+            tokio::join!(work_shard(&bench.office, job, run, 0, "one"), work_shard(&other, job, run, 0, "other"));
+        let mut ends = [one, another].map(|work| work.expect("no fault").end);
+        ends.sort_by_key(|end| *end == ShardEnd::RunDone);
+        assert_eq!(ends, [ShardEnd::NotOurs, ShardEnd::RunDone]);
+        assert_eq!(billed(&bench).await, expected);
+
+        // One after the other's claim ran out: what the first decided meanwhile is refused.
+        let bench = customers().await;
+        let other = bench.another_office().await;
+        let run = open_slot(&bench.office, job, bench.now()).await.expect("no fault").expect("a run").id;
+        let until = bench.now().plus_secs(CLAIM_SECS);
+        bench.office.store.shard_claim(run, 0, "one", bench.now(), until).await.expect("claimed").expect("a shard");
+        let slow = bench.office.decide(&bench.all().await, bench.now()).await.expect("decided");
+        bench.advance(&until.to_string());
+        let work = work_shard(&other, job, run, 0, "other").await.expect("no fault");
+        assert_eq!((work.end, work.tally.done), (ShardEnd::RunDone, 3));
+        let (tally, stale) = bench.office.commit(slow, None).await.expect("committed");
+        assert_eq!((tally.done, stale.len()), (0, 3));
+        assert_eq!(billed(&bench).await, expected);
+    }
+
+    /// Wherever a batch is cut off, nothing of it is written, and the next worker leaves the same books.
+    #[tokio::test]
+    async fn a_batch_that_is_cut_off_is_done_again_whole() {
+        let calm = customers().await;
+        calm.run(JOB).await;
+        let expected = billed(&calm).await;
+        let mut cuts = 0;
+        for statements in 0.. {
+            let bench = customers().await;
+            let before = bench.books().await;
+            let run = open_slot(&bench.office, named(JOB), bench.now()).await.expect("no fault").expect("a run");
+            bench.office.store.cut_after(statements);
+            match work_run(&bench.office, named(JOB), &run, "cut").await {
+                Ok(_) => break,
+                Err(JobError::Store(StoreError::CutOff)) => cuts += 1,
+                Err(other) => panic!("{other}"),
+            }
+            assert_eq!(bench.books().await, before);
+            bench.advance("2026-03-03T00:01:00Z");
+            let tally = work_run(&bench.office, named(JOB), &run, WORKER).await.expect("worked off");
+            assert_eq!(tally.done, 3);
+            assert_eq!(billed(&bench).await, expected);
+        }
+        assert!(cuts > 5, "{cuts}");
+    }
+}

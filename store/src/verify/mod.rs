@@ -3,13 +3,14 @@
 //! All of it is seen in one snapshot, beside a daemon that goes on writing. Accounts are checked by pages,
 //! each question as one statement over the page.
 
+mod accounts;
 mod file;
 mod questions;
 mod recompute;
 
 use std::fmt;
 
-use rules::AccountId;
+use rules::{Account, AccountId, Context, Policy};
 
 use crate::cells::Cells;
 use crate::{Result, Scope, Store, StoreError, load};
@@ -49,6 +50,17 @@ impl Violation {
 impl Store {
     /// Whatever is wrong with one account's books, or with all books and the file.
     pub async fn verify(&self, of: Option<AccountId>) -> Result<Vec<Violation>> {
+        self.verify_as(of, None).await
+    }
+
+    /// The same, and that the jobs find what is due when `policy` says.
+    pub async fn verify_with(&self, of: Option<AccountId>, policy: &Policy) -> Result<Vec<Violation>> {
+        // Before the snapshot, which may hold the only connection that reads.
+        let (prices, outages) = (self.price_book().await?, self.outages().await?);
+        self.verify_as(of, Some(&Context { prices: &prices, policy, outages: &outages })).await
+    }
+
+    async fn verify_as(&self, of: Option<AccountId>, cx: Option<&Context<'_>>) -> Result<Vec<Violation>> {
         let mut snapshot = self.snapshot().await?;
         let mut found = Vec::new();
         let (mut after, last) = match of {
@@ -79,10 +91,19 @@ impl Store {
             }
             recompute::check(&mut snapshot, (*first, *end), &mut found).await?;
             let accounts: Vec<AccountId> = ids.iter().copied().map(AccountId).collect();
-            let loaded = load::accounts(&mut snapshot, &accounts, Scope::All).await?;
-            let corrupt = loaded.into_iter().filter_map(std::result::Result::err);
-            found
-                .extend(corrupt.map(|corrupt| Violation::of(Some(corrupt.id), "account_is_readable", corrupt.problem)));
+            let mut loaded: Vec<Account> = Vec::with_capacity(accounts.len());
+            for account in load::accounts(&mut snapshot, &accounts, Scope::All).await? {
+                match account {
+                    Ok(account) => loaded.push(account),
+                    Err(corrupt) => {
+                        found.push(Violation::of(Some(corrupt.id), "account_is_readable", corrupt.problem));
+                    }
+                }
+            }
+            accounts::check(&mut snapshot, (*first, *end), &loaded, &mut found).await?;
+            if let Some(cx) = cx {
+                accounts::check_due(&mut snapshot, (*first, *end), &loaded, cx, &mut found).await?;
+            }
             after = *end;
         }
         for violation in &mut found {

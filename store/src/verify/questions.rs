@@ -144,6 +144,23 @@ pub const ALL: &[(&str, &str)] = &[
                 and t.kind = 'period' and t.period_to = s.paid_to
         )",
     ),
+    // The last period is the one that runs: also of what was charged once and never again.
+    (
+        "what_runs_is_charged",
+        "select s.account_id, 'service ' || s.number || ': ' || s.state || ', paid until '
+            || case s.mode when 'daily' then a.daily_paid_until else s.paid_to end || ', charged until '
+            || coalesce(t.charged_until, 'never')
+        from services s
+        join accounts a on a.id = s.account_id
+        left join (
+            select account_id, service, max(period_to) as charged_until
+            from transfers where account_id between $1 and $2 and kind = 'period' group by account_id, service
+        ) t on t.account_id = s.account_id and t.service = s.number
+        where s.account_id between $1 and $2
+            and ((s.mode = 'daily' and s.state = 'enabled') or (s.mode = 'term' and s.state = 'active'))
+            and (t.charged_until is null
+                or t.charged_until <> case s.mode when 'daily' then a.daily_paid_until else s.paid_to end)",
+    ),
     (
         "what_runs_is_paid",
         "select s.account_id, 'service ' || s.number || ': ' || s.state || ' at ' || a.settled_at || ', paid until '
@@ -171,21 +188,28 @@ pub const ALL: &[(&str, &str)] = &[
         from receipts r join accounts a on a.id = r.account_id
         where r.account_id between $1 and $2 and r.applied_at is null and r.received_at < a.settled_at",
     ),
+    // Money that came from outside is booked once, and no other is: receipts as what they are, a late success
+    // and a charge for no invoice as a card credit, one for an invoice as its payment.
     (
-        "receipts_are_booked",
-        "select r.account_id, r.kind || ': receipts of ' || r.amount || ', booked ' || coalesce(t.amount, 0)
+        "money_is_booked",
+        "select account_id, kind || ' of ' || amount || ': proved ' || sum(proved) || ' times, booked '
+            || sum(booked) || ' times'
         from (
-            select account_id, kind, cast(sum(amount) as bigint) as amount
-            from receipts
-            where account_id between $1 and $2 and applied_at is not null and kind in ('deposit', 'dispute')
-            group by account_id, kind
-        ) r
-        left join (
-            select account_id, kind, cast(sum(amount) as bigint) as amount
-            from transfers where account_id between $1 and $2 and kind in ('deposit', 'dispute')
-            group by account_id, kind
-        ) t on t.account_id = r.account_id and t.kind = r.kind
-        where r.amount > coalesce(t.amount, 0)",
+            select account_id, case kind when 'late_card_success' then 'card_credit' else kind end as kind, amount,
+                1 as proved, 0 as booked
+            from receipts where account_id between $1 and $2 and applied_at is not null
+            union all
+            select account_id, case when purpose like '{\"invoice\":%' then 'invoice_paid_by_card' else
+            'card_credit' end,
+                amount, 1, 0
+            from intents where account_id between $1 and $2 and used_at is not null and answer = 'succeeded'
+            union all
+            select account_id, kind, amount, 0, 1
+            from transfers
+            where account_id between $1 and $2
+                and kind in ('deposit', 'dispute', 'card_credit', 'invoice_paid_by_card')
+        ) m
+        group by account_id, kind, amount having sum(proved) <> sum(booked)",
     ),
     (
         "used_intent_is_answered",

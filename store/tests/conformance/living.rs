@@ -135,6 +135,10 @@ impl Life {
         self.act(id, now, Action::Change { service: service.into(), change, confirm_data_loss: true }).await;
     }
 
+    pub async fn faults_with_policy(&self, books: &Books) -> Vec<Violation> {
+        books.store.verify_with(None, &self.policy).await.expect("verify")
+    }
+
     pub async fn faults(&self) -> Vec<Violation> {
         self.books.store.verify(None).await.expect("verify")
     }
@@ -183,5 +187,12 @@ pub async fn half_a_year() -> Life {
     life.card = Answer::Succeeded;
     life.act(bob, "2026-04-20T00:00:00Z", Action::SaveCard { card: "pm_2".into(), authorised: true }).await;
     life.settle(bob, "2026-07-01T00:00:00Z").await;
+
+    // One whose services still run.
+    let cid = life.open("cid", false, false, "2026-06-20T10:00:00Z").await;
+    life.pay(cid, "2026-06-20T10:01:00Z", ReceiptKind::Deposit, 100).await;
+    life.create(cid, "2026-06-21T08:00:00Z", "s3", "dms").await;
+    life.create(cid, "2026-06-22T08:00:00Z", "t3", "vps").await;
+    life.settle(cid, "2026-07-01T00:00:00Z").await;
     life
 }

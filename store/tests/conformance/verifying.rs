@@ -15,7 +15,7 @@ const BREAKS: &[(&str, &[&str])] = &[
     ("update accounts set brought_in = brought_in - 1 where id = 1", &["brought_in_is_its_sum"]),
     (
         "update transfers set amount = amount + 1 where account_id = 1 and kind = 'deposit' and number = 0",
-        &["wallet_is_its_sum", "brought_in_is_its_sum"],
+        &["wallet_is_its_sum", "brought_in_is_its_sum", "money_is_booked"],
     ),
     (
         "update transfers set amount = 1, basis = null where account_id = 1 and number = 1",
@@ -27,7 +27,7 @@ const BREAKS: &[(&str, &[&str])] = &[
     ),
     (
         "update transfers set kind = 'card_credit', number = -1 where account_id = 1 and number = 0",
-        &["numbers_have_no_gap", "receipts_are_booked"],
+        &["numbers_have_no_gap", "money_is_booked"],
     ),
     (
         "update transfers set number = 100000 where account_id = 1 and number = 0",
@@ -64,18 +64,43 @@ const BREAKS: &[(&str, &[&str])] = &[
         "update transfers set period_to = period_to - 3600 where account_id = 1 and number = 1",
         &["periods_leave_no_gap"],
     ),
+    ("update accounts set daily_paid_until = daily_paid_until + 86400 where id = 3", &["what_runs_is_charged"]),
+    (
+        "update transfers set period_to = period_to - 1 where account_id = 3 and service = (
+            select number from services where name = 't3'
+        )",
+        &["what_runs_is_charged", "paid_period_is_charged"],
+    ),
+    ("update services set finished = 1 where name = 's3'", &["finished_fits_state"]),
+    ("update services set finished = 0 where name = 'h1'", &["finished_fits_state"]),
+    (
+        "update invoice_lines set kind = 'usage' where account_id = 2 and kind = 'month' and invoice = (
+            select max(invoice) from invoice_lines where account_id = 2 and kind = 'month'
+        )",
+        &["server_is_billed_whole"],
+    ),
+    (
+        "update invoice_lines set kind = 'usage' where account_id = 2 and kind = 'month' and invoice = (
+            select min(invoice) from invoice_lines where account_id = 2 and kind = 'month'
+        )",
+        &["server_is_billed_whole"],
+    ),
     ("update services set paid_to = paid_to + 1 where name = 's1'", &["paid_period_is_charged"]),
     (
         "update services set state = 'active', reason = null, stage = null, ends_with_period = 0 where name = 't1'",
-        &["what_runs_is_paid"],
+        &["what_runs_is_paid", "finished_fits_state"],
     ),
-    ("update receipts set applied_at = null, effective_at = null where id = 1", &["receipt_is_applied"]),
-    ("update receipts set amount = amount + 1 where id = 1", &["receipts_are_booked"]),
+    (
+        "update receipts set applied_at = null, effective_at = null where id = 1",
+        &["receipt_is_applied", "money_is_booked"],
+    ),
+    ("delete from receipts where id = 1", &["money_is_booked"]),
+    ("update receipts set amount = amount + 1 where id = 1", &["money_is_booked"]),
     (
         "update intents set answer = null, answered_at = null where key = (
             select min(key) from intents where used_at is not null
         )",
-        &["used_intent_is_answered"],
+        &["used_intent_is_answered", "money_is_booked"],
     ),
     (
         "update intents set late_answer = 'succeeded', late_at = 1 where key = (
@@ -114,6 +139,30 @@ async fn each_fault_is_found() {
             let of_one = copy.store.verify(Some(account)).await.expect("verify");
             assert!(!of_one.is_empty() && of_one.iter().all(|fault| fault.account == Some(account)), "{of_one:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_no_job_would_find_in_time_is_found() {
+    let life = half_a_year().await;
+    assert_eq!(life.faults_with_policy(&life.books).await, []);
+    for fault in [
+        "update accounts set daily_due_at = daily_due_at + 1 where id = 3",
+        "update accounts set daily_due_at = null where id = 3",
+        "delete from due where account_id = 3 and kind = 'term'",
+        "update due set at = at + 1 where account_id = 2 and kind = 'invoice'",
+        "update due set at = at - 1 where account_id = 2 and kind = 'invoice'",
+        "insert into due values (3, 'trial', 1)",
+    ] {
+        let copy = life.books.copy().await;
+        copy.tamper(fault).await;
+        let faults = life.faults_with_policy(&copy).await;
+        assert_eq!(
+            faults.iter().map(|fault| fault.invariant).collect::<Vec<_>>(),
+            ["due_follows_from_state"],
+            "{fault}"
+        );
+        assert_eq!(copy.store.verify(None).await.expect("verify"), []);
     }
 }
 
