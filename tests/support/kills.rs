@@ -82,7 +82,7 @@ fn kill(night: &Night, evening: &Evening, dice: &mut Dice) -> Option<u64> {
 pub fn finish(night: &Night) {
     let daemon = night.serve();
     wait_until("the midnight is done", || night.progress() == Progress::Done);
-    let (status, _, log) = daemon.terminate();
+    let (status, log) = daemon.terminate();
     assert_eq!(status, Some(0), "{log}");
 }
 

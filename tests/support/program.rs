@@ -100,9 +100,8 @@ impl Daemon {
         self.child.wait().expect("it is gone");
     }
 
-    /// SIGTERM; how it ended, after how long, and all that it logged.
-    pub fn terminate(mut self) -> (Option<i32>, Duration, String) {
-        let waited = Stopwatch::start();
+    /// SIGTERM; how it ended, and all that it logged.
+    pub fn terminate(mut self) -> (Option<i32>, String) {
         let kill = format!("kill -TERM {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
         let mut status = None;
@@ -110,7 +109,7 @@ impl Daemon {
             status = self.child.try_wait().expect("the daemon");
             status.is_some()
         });
-        (status.and_then(|status| status.code()), waited.elapsed(), self.log())
+        (status.and_then(|status| status.code()), self.log())
     }
 }
 

@@ -76,7 +76,7 @@ fn a_corrupt_row_parks_its_account_and_the_others_are_billed() {
     wait_until("the midnight is done", || {
         daemon.log().lines().any(|line| line.contains("run finished") && line.contains("job=\"bill_instances\""))
     });
-    let (status, _, log) = daemon.terminate();
+    let (status, log) = daemon.terminate();
     assert_eq!(status, Some(0), "{log}");
     let parked: Vec<&str> = log.lines().filter(|line| line.contains("account is parked")).collect();
     assert!(!parked.is_empty() && parked.iter().all(|line| line.contains("services: options")), "{log}");

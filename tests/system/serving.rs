@@ -43,9 +43,8 @@ fn a_new_daemon_makes_its_books_answers_and_stops_in_order() {
         assert_eq!((status, ready["status"].as_str()), (200, Some("ready")));
         assert!(rules::Timestamp::parse(ready["as_of"].as_str().expect("a time")).is_some(), "{body}");
         assert_eq!(get(daemon.address, "/").0, 404);
-        let (status, took, log) = daemon.terminate();
+        let (status, log) = daemon.terminate();
         assert_eq!(status, Some(0), "{log}");
-        assert!(took < Duration::from_secs(5), "it took {took:?} to stop");
         let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
         assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"].is_string()), "{log}");
         let said = |what: &str| lines.iter().filter(|line| line["message"] == what).count();

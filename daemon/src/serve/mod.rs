@@ -37,8 +37,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// For how long wakes that are done stay to be looked at.
 const WAKES_KEPT_SECS: i64 = 7 * rules::DAY;
 
-/// What is at work when the stop comes may end within this; a batch takes a fraction of it.
-const DRAIN: Duration = Duration::from_secs(4);
+/// What is at work when the stop comes may end within this; a batch takes a fraction of it. Systemd waits longer.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs the daemon until SIGTERM or SIGINT; a second one ends it where it stands.
 pub async fn serve(config: Config, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<()> {

@@ -37,6 +37,8 @@ pub struct Desk {
     nudge: Notify,
     /// Two wakes for the same shard must not work on it side by side: both would claim it under one name.
     in_hand: Mutex<HashSet<(RunId, u32)>>,
+    /// A shard was put back.
+    put_back: Notify,
     /// Apart from the process: apalis knows workers by name, and a name again too early is refused.
     started: AtomicU64,
     /// Wakes that were taken from the queue.
@@ -46,7 +48,8 @@ pub struct Desk {
 impl Desk {
     pub fn new(office: Office) -> Self {
         let (started, taken) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { office, nudge: Notify::new(), in_hand: Mutex::default(), started, taken }
+        let (nudge, put_back) = (Notify::new(), Notify::new());
+        Self { office, nudge, in_hand: Mutex::default(), put_back, started, taken }
     }
 
     /// Returns when work was done after which money waits for a card.
@@ -63,12 +66,25 @@ impl Desk {
         with(&mut self.in_hand.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn take_in_hand(&self, shard: (RunId, u32)) -> Option<InHand<'_>> {
+        self.hands(|hands| hands.insert(shard)).then(|| InHand { desk: self, shard })
+    }
+
+    /// Returns when a stop was asked for and nothing is worked on any more.
+    async fn drained(&self) {
+        self.office.stop.asked().await;
+        while !self.hands(|hands| hands.is_empty()) {
+            self.put_back.notified().await;
+        }
+    }
+
     /// Works off what a wake points to.
     async fn work(&self, job: &Registered, run: RunId, shard: u32) -> Result<(), JobError> {
-        if self.office.stop.is_asked() || !self.hands(|hands| hands.insert((run, shard))) {
+        let Some(_in_hand) = self.take_in_hand((run, shard)) else { return Ok(()) };
+        // After it is in hand: who waits for empty hands must not overlook it.
+        if self.office.stop.is_asked() {
             return Ok(());
         }
-        let _in_hand = InHand { desk: self, shard: (run, shard) };
         // A price list may have been published, or an outage recorded, since the last wake.
         self.office.reload().await?;
         let ShardWork { tally, end } = jobs::work_shard(&self.office, job, run, shard, WORKER).await?;
@@ -100,23 +116,21 @@ struct InHand<'a> {
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
         self.desk.hands(|hands| hands.remove(&self.shard));
+        self.desk.put_back.notify_one();
     }
 }
 
 /// Keeps a worker alive until the stop: any error of the queue ends one for good.
 pub async fn supervise(desk: Arc<Desk>, health: Arc<Health>) {
-    let stop = desk.office.stop.clone();
     let mut backoff = BACKOFF;
-    while !stop.is_asked() {
+    loop {
         let lived = Stopwatch::start();
         let ended = tokio::select! {
             ended = run_worker(desk.clone(), health.clone()) => ended.map_err(|error| error.to_string()),
             () = stalled(&desk) => Err("it takes no wakes, though some wait".to_owned()),
+            () = desk.drained() => return,
         };
         health.workers_run(false);
-        if stop.is_asked() {
-            return;
-        }
         if lived.elapsed() >= WAS_WELL {
             backoff = BACKOFF;
         }
@@ -124,7 +138,7 @@ pub async fn supervise(desk: Arc<Desk>, health: Arc<Health>) {
         tracing::error!(reason, again_in_s = backoff.as_secs(), "the queue's worker ended; starting another");
         tokio::select! {
             () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
-            () = stop.asked() => {}
+            () = desk.drained() => return,
         }
     }
 }
@@ -145,10 +159,8 @@ async fn stalled(desk: &Desk) {
 
 async fn run_worker(desk: Arc<Desk>, health: Arc<Health>) -> Result<(), WorkerError> {
     let Some(wakes) = desk.office.store.wakes() else {
-        desk.office.stop.asked().await;
-        return Ok(());
+        return std::future::pending().await;
     };
-    let stop = desk.office.stop.clone();
     let worker = WorkerBuilder::new(desk.worker_name().as_str())
         .backend(wakes.poll_with_interval(POLL))
         .data(desk)
@@ -159,11 +171,9 @@ async fn run_worker(desk: Arc<Desk>, health: Arc<Health>) -> Result<(), WorkerEr
             _ => {}
         })
         .build(take);
-    let asked = async move {
-        stop.asked().await;
-        Ok::<(), WorkerError>(())
-    };
-    worker.run_until(asked).await
+    // Never `run_until`: told to stop, it polls the queue no more, and a fetch that it left half done keeps the
+    // one connection that writes from the work it then waits for.
+    worker.run().await
 }
 
 /// Takes a wake. It always ends well: a task that failed would come again at once, and again.
