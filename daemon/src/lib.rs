@@ -5,3 +5,4 @@ pub mod demo;
 pub mod input;
 pub mod serve;
 pub mod simulate;
+mod tables;

@@ -1,5 +1,7 @@
-//! The command line. Exit status 0: done; 1: it could not be done; 2: what was given is wrong.
+//! The command line. Exit status 0: done; 1: it could not be done; 2: what was given is wrong; 3: the rules
+//! refuse it; 4: not now.
 
+mod books;
 mod check;
 mod serve;
 mod simulate;
@@ -10,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::cli::books::{Books, NotNow, Refused};
 use crate::input::BadInput;
 
 /// Done.
@@ -18,10 +21,15 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// What was given is wrong: every problem is on stderr, and nothing was begun.
 pub const BAD_INPUT: u8 = 2;
+/// The rules refuse it: nothing moved.
+pub const REFUSED: u8 = 3;
+/// It can be done, but not now: nothing moved.
+pub const NOT_NOW: u8 = 4;
 
 /// The billing office of a cloud host, as one daemon.
 ///
-/// Exit status: 0 done, 1 it could not be done, 2 what was given is wrong (nothing was begun).
+/// Exit status: 0 done, 1 it could not be done, 2 what was given is wrong (nothing was begun), 3 the rules
+/// refuse it (nothing moved), 4 not now (nothing moved; stderr says when).
 #[derive(Parser)]
 #[command(name = "bursar", version, max_term_width = 100)]
 struct Cli {
@@ -102,9 +110,8 @@ struct ServeArgs {
 
 #[derive(clap::Args)]
 struct VerifyArgs {
-    /// The database: sqlite:PATH
-    #[arg(long, value_name = "URL")]
-    database_url: String,
+    #[command(flatten)]
+    books: Books,
     /// Only this account
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
@@ -142,7 +149,16 @@ pub fn run() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("bursar: {error:#}");
-            ExitCode::from(if error.is::<BadInput>() { BAD_INPUT } else { FAILED })
+            ExitCode::from(status(&error))
         }
+    }
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    match error {
+        error if error.is::<BadInput>() => BAD_INPUT,
+        error if error.is::<Refused>() => REFUSED,
+        error if error.is::<NotNow>() => NOT_NOW,
+        _ => FAILED,
     }
 }

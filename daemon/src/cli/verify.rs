@@ -1,21 +1,14 @@
 //! `bursar verify`.
 
-use anyhow::bail;
 use serde_json::json;
-use store::{Opening, Store};
 
-use crate::cli::{DONE, FAILED, Format, VerifyArgs};
-use crate::input::database_path;
+use crate::cli::{DONE, FAILED, Format, VerifyArgs, books};
 
 pub async fn run(args: VerifyArgs) -> anyhow::Result<u8> {
-    database_path(&args.database_url)?;
-    let store = Store::open(&args.database_url, Opening::beside()).await?;
+    let store = args.books.store().await?;
     let account = match &args.account {
         None => None,
-        Some(name) => match store.account_id(name).await? {
-            Some(id) => Some(id),
-            None => bail!("--account {name}: there is no such account"),
-        },
+        Some(name) => Some(books::account(&store, name).await?),
     };
     let violations = store.verify(account).await?;
     store.close().await;

@@ -2,9 +2,8 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use crate::simulate::Outcome;
+use crate::tables::{or_dash, table};
 
 /// Prints everything; numbers stand to the right.
 pub fn print_tables(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
@@ -13,21 +12,6 @@ pub fn print_tables(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     print_statements(outcome, out)?;
     print_services(outcome, out)?;
     print_refused(outcome, out)
-}
-
-fn table(head: &[&str], right: &[usize]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(head);
-    for index in right {
-        if let Some(column) = table.column_mut(*index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
-
-fn or_dash(value: Option<&str>) -> &str {
-    value.unwrap_or("-")
 }
 
 fn print_accounts(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {

@@ -1,0 +1,128 @@
+//! The books that a command works on, beside the daemon that serves them.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jobs::{Clock, Office};
+use providers::NoCards;
+use rules::{AccountId, Refusal};
+use store::{Opening, Store};
+
+use crate::input::{BadInput, Config, database_path};
+
+/// Read where neither `--config` nor `--database-url` is given, if it is there.
+const SHIPPED_CONFIG: &str = "/etc/bursar/bursar.toml";
+
+/// A daemon that is alive says so each half minute.
+const ALIVE_SECS: i64 = 120;
+
+/// The rules refuse what was asked for: nothing moved. Exit status 3.
+#[derive(Debug, thiserror::Error)]
+#[error("refused: {0}")]
+pub struct Refused(pub Refusal);
+
+/// It could be done, but not now: nothing moved. Exit status 4.
+#[derive(Debug, thiserror::Error)]
+#[error("not now: {0}")]
+pub struct NotNow(pub String);
+
+#[derive(clap::Args)]
+pub struct Books {
+    /// The daemon's configuration: where the books are, and the rules' numbers
+    ///
+    /// Without it and without --database-url, /etc/bursar/bursar.toml.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Instead of the configuration's `database`: sqlite:PATH
+    #[arg(long, value_name = "URL", global = true)]
+    database_url: Option<String>,
+}
+
+impl Books {
+    /// The configuration, with the database that this command is for.
+    pub fn configuration(&self) -> anyhow::Result<Config> {
+        let shipped = || Some(PathBuf::from(SHIPPED_CONFIG)).filter(|path| path.exists());
+        let file = self.config.clone().or_else(|| if self.database_url.is_none() { shipped() } else { None });
+        let mut config = match file {
+            Some(file) => Config::read(&file).map_err(|problems| BadInput(problems.to_string()))?,
+            None => Config::default(),
+        };
+        if let Some(url) = &self.database_url {
+            database_path(url)?;
+            config.database = url.clone();
+        }
+        Ok(config)
+    }
+
+    /// The store alone: to read in.
+    pub async fn store(&self) -> anyhow::Result<Store> {
+        open(&self.configuration()?).await
+    }
+
+    /// The office over the store: to decide in, without writing.
+    pub async fn office(&self) -> anyhow::Result<Office> {
+        let config = self.configuration()?;
+        let store = open(&config).await?;
+        Ok(Office::open(store, Clock::System, config.policy, Arc::new(NoCards)).await?)
+    }
+
+    /// The office, to change something in. That needs a daemon that is alive: one that starts after a long
+    /// silence must record it before anything in it is settled (rule 11.8).
+    pub async fn office_for_changes(&self) -> anyhow::Result<Office> {
+        let office = self.office().await?;
+        let now = office.clock.now();
+        match office.store.last_alive().await? {
+            Some(last) if now.secs() - last.secs() <= ALIVE_SECS => Ok(office),
+            last => {
+                let since = last.map_or_else(String::new, |last| format!(" since {last}"));
+                Err(NotNow(format!("no daemon has been alive on these books{since}; start `bursar serve`, then again"))
+                    .into())
+            }
+        }
+    }
+}
+
+async fn open(config: &Config) -> anyhow::Result<Store> {
+    refuse_anothers(&store::database_path(&config.database)?)?;
+    Ok(Store::open(&config.database, Opening::beside()).await?)
+}
+
+/// Files that one user makes beside a database lock out the other one, who may be the daemon.
+fn refuse_anothers(database: &Path) -> anyhow::Result<()> {
+    let (Ok(file), Ok(own)) = (fs::metadata(database), fs::metadata("/proc/self")) else { return Ok(()) };
+    if file.uid() == own.uid() {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "{} belongs to user {}, and you are user {}: run this as its owner, like `runuser -u bursar -- bursar …`",
+        database.display(),
+        file.uid(),
+        own.uid()
+    )
+}
+
+/// Who gave the command, for the books: `cli:ann`.
+pub fn author() -> String {
+    let user =
+        ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
+    format!("cli:{}", user.unwrap_or_else(|| "unknown".to_owned()))
+}
+
+/// The account of that name.
+pub async fn account(store: &Store, name: &str) -> anyhow::Result<AccountId> {
+    let found = store.account_id(name).await?;
+    found.ok_or_else(|| {
+        BadInput(format!("account `{name}`: there is no such account; see `bursar accounts list`")).into()
+    })
+}
+
+/// The account that has the service of that name.
+pub async fn owner(store: &Store, service: &str) -> anyhow::Result<AccountId> {
+    let found = store.service_owner(service).await?;
+    found.ok_or_else(|| {
+        BadInput(format!("service `{service}`: there is no such service; see `bursar services list`")).into()
+    })
+}

@@ -1,0 +1,19 @@
+//! Tables for people.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+/// An empty table; columns of numbers, named in `right`, stand to the right.
+pub fn table(head: &[&str], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(head);
+    for index in right {
+        if let Some(column) = table.column_mut(*index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+pub fn or_dash(value: Option<&str>) -> &str {
+    value.unwrap_or("-")
+}
