@@ -114,10 +114,11 @@ impl World {
             account.version += 1;
             account.services.retain(|service| !service.is_finished(changes.account.invoiced_until));
         }
+        let revision = self.office.revision();
         let commits: Vec<Commit> = self.office.with_context(|cx| {
             decided.into_iter().map(|changes| Commit { due: due_seconds(&changes.account, cx), changes }).collect()
         });
-        self.office.store.commit(&commits, Stamp { recorded_at: at, run: None }, None).await?;
+        self.office.store.commit(&commits, Stamp { recorded_at: at, run: None, revision }, None).await?;
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod clock;
 mod error;
 mod job;
 mod office;
+mod reference;
 mod runs;
 mod scheduler;
 #[cfg(test)]

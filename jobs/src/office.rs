@@ -5,13 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use providers::{CardCharge, Cards};
 use rules::{
-    Account, AccountId, Action, Answer, Changes, Context, NewAccount, Outage, Policy, PriceBook, Progress, Refusal,
-    Timestamp, due_seconds,
+    Account, AccountId, Action, Answer, Changes, Context, NewAccount, Policy, Progress, Refusal, Timestamp, due_seconds,
 };
-use store::{Commit, CorruptAccount, OpenIntent, Outcome, Scope, ShardProgress, Stamp, Store, StoreError};
+use store::{Commit, CorruptAccount, OpenIntent, Outcome, Revision, Scope, ShardProgress, Stamp, Store, StoreError};
 
 use crate::clock::Clock;
 use crate::error::JobError;
+use crate::reference::Reference;
 use crate::stop::Stop;
 use crate::tally::Tally;
 
@@ -35,16 +35,9 @@ pub struct Office {
     reference: Arc<RwLock<Arc<Reference>>>,
 }
 
-/// What holds for all accounts and is read once.
-#[derive(Debug, Default)]
-struct Reference {
-    prices: PriceBook,
-    outages: Vec<Outage>,
-}
-
-/// Decisions that are not written yet.
-#[derive(Default)]
+/// Decisions that are not written yet, and the revision of what holds for all that they were made with.
 pub struct Decided {
+    revision: Revision,
     commits: Vec<Commit>,
     faults: Vec<(AccountId, String)>,
 }
@@ -56,16 +49,25 @@ impl Office {
     /// Opens the office over a store; prices and outages are read from it.
     pub async fn open(store: Store, clock: Clock, policy: Policy, cards: Arc<dyn Cards>) -> Result<Self, JobError> {
         let (policy, stop) = (Arc::new(policy), Stop::default());
-        let office = Self { store, clock, policy, stop, cards, reference: Arc::default() };
-        office.reload().await?;
-        Ok(office)
+        let reference = Arc::new(RwLock::new(Arc::new(Reference::read(&store).await?)));
+        Ok(Self { store, clock, policy, stop, cards, reference })
     }
 
     /// Reads price lists and outages anew.
     pub async fn reload(&self) -> Result<(), JobError> {
-        let reference = Reference { prices: self.store.price_book().await?, outages: self.store.outages().await? };
+        let reference = Reference::read(&self.store).await?;
         *self.reference.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(reference);
         Ok(())
+    }
+
+    /// Reads them anew if they moved: a decision that is stale may have been made with what held before.
+    async fn reload_if_moved(&self) -> Result<(), JobError> {
+        if self.store.revision().await? == self.revision() { Ok(()) } else { self.reload().await }
+    }
+
+    /// The revision of what [`Office::with_context`] gives.
+    pub fn revision(&self) -> Revision {
+        self.reference().revision
     }
 
     fn reference(&self) -> Arc<Reference> {
@@ -74,8 +76,7 @@ impl Office {
 
     /// Runs `decide` with what holds for all accounts.
     pub fn with_context<T>(&self, decide: impl FnOnce(&Context<'_>) -> T) -> T {
-        let reference = self.reference();
-        decide(&Context { prices: &reference.prices, policy: &self.policy, outages: &reference.outages })
+        decide(&self.reference().context(&self.policy))
     }
 
     /// Opens an account.
@@ -102,6 +103,9 @@ impl Office {
             let (written, stale) = self.commit(decided, progress.as_deref_mut()).await?;
             tally.merge(written);
             left = stale;
+            if !left.is_empty() {
+                self.reload_if_moved().await?;
+            }
         }
         tracing::warn!(accounts = left.len(), "accounts kept moving; the next wake finds them");
         Ok(tally)
@@ -110,26 +114,26 @@ impl Office {
     /// Loads accounts and decides what is due on them, without writing.
     pub async fn decide(&self, accounts: &[AccountId], until: Timestamp) -> Result<Decided, JobError> {
         let loaded = self.store.accounts_load(accounts, Scope::Unfinished).await?;
-        let mut decided = Decided::default();
-        self.with_context(|cx| {
-            for account in loaded {
-                match account {
-                    Ok(account) => {
-                        let (id, name) = (account.id, account.name.clone());
-                        // A bug that panics on one account must not stop the others.
-                        let settled = catch_unwind(AssertUnwindSafe(|| {
-                            rules::settle(account, cx, until).map(|changes| commit_of(changes, cx))
-                        }));
-                        match settled {
-                            Ok(Ok(commit)) => decided.commits.push(commit),
-                            Ok(Err(error)) => decided.faults.push((id, format!("account `{name}`: {error}"))),
-                            Err(_) => decided.faults.push((id, format!("account `{name}`: the rules panicked"))),
-                        }
+        let reference = self.reference();
+        let cx = &reference.context(&self.policy);
+        let mut decided = Decided { revision: reference.revision, commits: Vec::new(), faults: Vec::new() };
+        for account in loaded {
+            match account {
+                Ok(account) => {
+                    let (id, name) = (account.id, account.name.clone());
+                    // A bug that panics on one account must not stop the others.
+                    let settled = catch_unwind(AssertUnwindSafe(|| {
+                        rules::settle(account, cx, until).map(|changes| commit_of(changes, cx))
+                    }));
+                    match settled {
+                        Ok(Ok(commit)) => decided.commits.push(commit),
+                        Ok(Err(error)) => decided.faults.push((id, format!("account `{name}`: {error}"))),
+                        Err(_) => decided.faults.push((id, format!("account `{name}`: the rules panicked"))),
                     }
-                    Err(CorruptAccount { id, problem }) => decided.faults.push((id, problem)),
                 }
+                Err(CorruptAccount { id, problem }) => decided.faults.push((id, problem)),
             }
-        });
+        }
         Ok(decided)
     }
 
@@ -139,9 +143,10 @@ impl Office {
         decided: Decided,
         mut progress: Option<&mut ShardProgress>,
     ) -> Result<(Tally, Vec<AccountId>), JobError> {
-        let Decided { commits, mut faults } = decided;
+        let Decided { revision, commits, mut faults } = decided;
         let mut written = Written::default();
-        let stamp = Stamp { recorded_at: self.clock.now(), run: progress.as_ref().map(|progress| progress.run) };
+        let run = progress.as_ref().map(|progress| progress.run);
+        let stamp = Stamp { recorded_at: self.clock.now(), run, revision };
         let hoped = progress.as_deref().map(|progress| advance(progress, &commits));
         match self.store.commit(&commits, stamp, hoped.as_ref()).await {
             Ok(outcomes) => written.note(&commits, &outcomes),
@@ -236,18 +241,19 @@ impl Office {
             let account = self.load_one(id, Scope::With(&names)).await?;
             let name = account.name.clone();
             let waited = account.waiting.as_ref().map(|waiting| waiting.key.clone());
-            let changes = self.with_context(|cx| {
-                let decided =
-                    if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
-                decided.map_err(|error| JobError::Unsettleable { account: name.clone(), problem: error.to_string() })
-            })?;
+            let reference = self.reference();
+            let cx = &reference.context(&self.policy);
+            let decided = if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
+            let changes = decided
+                .map_err(|error| JobError::Unsettleable { account: name.clone(), problem: error.to_string() })?;
             let (outcome, progress) = (changes.outcome, changes.progress);
             let waits = changes.account.waiting.as_ref().map(|waiting| waiting.key.clone());
-            if self.write_one(changes).await? == Outcome::Stale {
+            if self.write_one(changes, &reference).await? == Outcome::Stale {
                 stale += 1;
                 if stale == ROUNDS_MAX {
                     return Err(JobError::Contended(name));
                 }
+                self.reload_if_moved().await?;
                 continue;
             }
             // What waited before is another action, also where this one began to wait right behind it.
@@ -287,9 +293,9 @@ impl Office {
         }
     }
 
-    async fn write_one(&self, changes: Changes) -> Result<Outcome, JobError> {
-        let commit = self.with_context(|cx| commit_of(changes, cx));
-        let stamp = Stamp { recorded_at: self.clock.now(), run: None };
+    async fn write_one(&self, changes: Changes, reference: &Reference) -> Result<Outcome, JobError> {
+        let commit = commit_of(changes, &reference.context(&self.policy));
+        let stamp = Stamp { recorded_at: self.clock.now(), run: None, revision: reference.revision };
         let outcomes = self.store.commit(&[commit], stamp, None).await?;
         Ok(outcomes.into_iter().next().unwrap_or(Outcome::Stale))
     }
@@ -410,6 +416,26 @@ mod tests {
         let tally = bench.office.settle(&[vast], bench.now(), None).await.expect("no fault");
         assert_eq!((tally.done, tally.counts["invoice.issued"]), (1, 1));
         assert_eq!(bench.office.store.parked().await.expect("a list"), []);
+    }
+
+    /// A decision with an older price list than is in force is refused, and made anew with that one.
+    #[tokio::test]
+    async fn a_decision_with_an_older_list_writes_nothing() {
+        let bench = Bench::at("2026-03-02T12:00:00Z").await;
+        let ann = bench.customer("ann", "daily", 100).await;
+        bench.advance("2026-03-03T00:00:00Z");
+        let stale = bench.office.decide(&[ann], bench.now()).await.expect("decided");
+        let mut dearer = bench.office.store.price_lists().await.expect("lists").remove(0).list;
+        dearer.get_mut("daily").expect("a plan").price = units(10);
+        let published = bench.office.store.price_list_insert(&dearer, bench.now(), "admin", bench.now());
+        published.await.expect("published");
+        let (tally, left) = bench.office.commit(stale, None).await.expect("committed");
+        assert_eq!((tally.done, left), (0, vec![ann]));
+        let before = bench.wallet("ann").await;
+        // This office has not heard of the list yet.
+        bench.office.settle(&[ann], bench.now(), None).await.expect("settled");
+        assert_eq!(before.get() - bench.wallet("ann").await.get(), units(10).get());
+        bench.verified().await;
     }
 
     /// A decision on an account that moved meanwhile is refused whole, and made anew.

@@ -107,7 +107,7 @@ mod tests {
         let changes = bench.office.with_context(|cx| rules::settle(account, cx, bench.now())).expect("settled");
         let mut broken = Commit { changes, due: DueKind::ALL.map(|kind| (kind, None)) };
         broken.changes.account.wallet = Micros::new(1);
-        let stamp = Stamp { recorded_at: bench.now(), run: None };
+        let stamp = Stamp { recorded_at: bench.now(), run: None, revision: bench.office.revision() };
         bench.office.store.commit(&[broken], stamp, None).await.expect("written");
 
         let run = open_slot(&bench.office, named(NAME), bench.now()).await.expect("opened").expect("a run");

@@ -1,5 +1,7 @@
 -- What holds for all accounts: the price lists in the order in which they take effect, the outages that
--- rule 11.8 knows, and the last second at which a daemon was alive, from which outages are told.
+-- rule 11.8 knows, and the last second at which a daemon was alive, from which outages are told. Each change
+-- of what decisions are made with moves the revision: a commit compares it, so that nothing decided with what
+-- held before is written after it.
 
 create table price_lists (
     id integer not null primary key autoincrement,
@@ -18,6 +20,28 @@ create table outages (
     recorded_at integer not null,
     constraint outage_is_ordered check (since < until)
 ) strict;
+
+create table reference_revision (
+    id integer not null primary key check (id = 1),
+    number integer not null check (number >= 0)
+) strict;
+
+insert into reference_revision (id, number) values (1, 0);
+
+create trigger published_list_moves_revision after insert on price_lists
+begin
+    update reference_revision set number = number + 1 where id = 1;
+end;
+
+create trigger changed_list_moves_revision after update on price_lists
+begin
+    update reference_revision set number = number + 1 where id = 1;
+end;
+
+create trigger outage_moves_revision after insert on outages
+begin
+    update reference_revision set number = number + 1 where id = 1;
+end;
 
 create table heartbeats (
     id integer not null primary key check (id = 1),

@@ -7,6 +7,7 @@ use sqlx::query_builder::QueryBuilder;
 use sqlx::{Row, Sqlite};
 
 use crate::bulk::{Work, push_set};
+use crate::reference::{self, Revision};
 use crate::runs::RunId;
 use crate::shards::{self, ShardProgress};
 use crate::write::{self, Of, PlacedLine, all_written};
@@ -22,24 +23,26 @@ pub struct Commit {
     pub due: DueSeconds,
 }
 
-/// When and by which run a batch is written; the books don't depend on it.
+/// When and by which run a batch is written, on which the books don't depend, and what it was decided with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamp {
     pub recorded_at: Timestamp,
     pub run: Option<RunId>,
+    /// Of the price lists and outages that the decisions were made with.
+    pub revision: Revision,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     Written,
-    /// The account moved since it was read: load it and decide again.
+    /// The account moved since it was read, or what holds for all did: load it and decide again.
     Stale,
 }
 
 impl Store {
-    /// Writes the decisions on accounts that have not moved since they were read, and with them how far
-    /// the shard came: all in one transaction, in a number of statements that does not grow with the
-    /// accounts but by the size of a statement.
+    /// Writes the decisions on accounts that have not moved since they were read, nor what holds for all,
+    /// and with them how far the shard came: all in one transaction, in a number of statements that does not
+    /// grow with the accounts but by the size of a statement.
     pub async fn commit(
         &self,
         batch: &[Commit],
@@ -85,7 +88,11 @@ async fn write_all(
     stamp: Stamp,
     progress: Option<&ShardProgress>,
 ) -> Result<Vec<Outcome>> {
-    let outcomes = outcomes(work, batch).await?;
+    let outcomes = if reference::current(work.step()?).await? == stamp.revision {
+        outcomes(work, batch).await?
+    } else {
+        vec![Outcome::Stale; batch.len()]
+    };
     let fresh: Vec<&Commit> = batch
         .iter()
         .zip(&outcomes)

@@ -27,6 +27,7 @@ mod parked;
 
 mod outages;
 mod prices;
+mod reference;
 
 mod queue;
 mod runs;
@@ -45,6 +46,7 @@ pub use parked::Parked;
 pub use prices::PublishedList;
 pub use queue::Wake;
 pub use receipts::NewReceipt;
+pub use reference::Revision;
 pub use runs::{Counts, Moved, NewRun, Run, RunEnd, RunId, RunState};
 pub use shards::{Shard, ShardProgress, ShardState};
 pub use verify::Violation;

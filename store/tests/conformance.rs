@@ -12,6 +12,8 @@ mod living;
 mod opening;
 #[path = "conformance/payments.rs"]
 mod payments;
+#[path = "conformance/prices.rs"]
+mod prices;
 #[path = "conformance/reading.rs"]
 mod reading;
 #[path = "conformance/round_trip.rs"]

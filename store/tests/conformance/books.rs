@@ -8,11 +8,11 @@ use rules::{
 };
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
-use store::{Commit, DueSeconds, Opening, Outcome, Scope, Stamp, Store};
+use store::{Commit, DueSeconds, Opening, Outcome, Revision, Scope, Stamp, Store};
 use tempfile::TempDir;
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
-pub const STAMP: Stamp = Stamp { recorded_at: NOW, run: None };
+pub const STAMP: Stamp = Stamp { recorded_at: NOW, run: None, revision: Revision::FIRST };
 pub const NOTHING_DUE: DueSeconds = [
     (DueKind::Daily, None),
     (DueKind::Term, None),
