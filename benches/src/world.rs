@@ -22,6 +22,7 @@ pub fn plans() -> PriceList {
         term_months: 1,
         components: BTreeMap::new(),
         options: BTreeMap::new(),
+        private: false,
     };
     let mut daily = plan(Mode::Daily, 240);
     let tiers = vec![Tier { up_to: None, unit_price: Micros::new(10_000) }];

@@ -16,7 +16,7 @@ fn at(text: &str) -> Timestamp {
 
 fn plan(mode: Mode) -> Plan {
     let (price, components, options) = (Micros::new(10_000_000), BTreeMap::new(), BTreeMap::new());
-    Plan { mode, price, currency: None, term_months: 1, components, options }
+    Plan { mode, price, currency: None, term_months: 1, components, options, private: false }
 }
 
 fn plans() -> PriceList {

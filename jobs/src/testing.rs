@@ -105,7 +105,7 @@ pub struct Bench {
 
 fn plan(mode: Mode, price: Micros) -> Plan {
     let (components, options) = (BTreeMap::new(), BTreeMap::new());
-    Plan { mode, price, currency: None, term_months: 1, components, options }
+    Plan { mode, price, currency: None, term_months: 1, components, options, private: false }
 }
 
 /// Each mode at 10.00 under its own name, `large` above a trial's cover, and `vast`, whose first invoice is beyond

@@ -105,3 +105,6 @@ create table services (
         and (mode in ('monthly', 'hourly')) = (meter is not null)
     )
 ) strict, without rowid;
+
+-- Who has what a price list names.
+create index services_of_plan on services (plan);

@@ -60,6 +60,9 @@ create table invoice_lines (
 create unique index line_period_is_billed_once on invoice_lines (period_from, account_id, service)
     where kind in ('hours', 'month', 'prorated');
 
+-- What else a price list was charged by.
+create index lines_of_use on invoice_lines (period_from, account_id) where kind in ('trial_overage', 'upgrade', 'usage');
+
 create trigger issued_invoice_stays before update on invoices
 when new.account_id <> old.account_id or new.number <> old.number or new.issued_at <> old.issued_at
     or new.recorded_at <> old.recorded_at or new.total <> old.total or new.paid < old.paid

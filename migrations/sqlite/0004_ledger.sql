@@ -83,6 +83,10 @@ create table transfers (
 create unique index service_period_is_charged_once on transfers (period_from, account_id, service)
     where kind = 'period';
 
+-- What else a price list was charged by: written with changes of services, never at midnight.
+create index transfers_of_changes on transfers (effective_at, account_id, number)
+    where kind in ('card_credit', 'downgrade', 'upgrade');
+
 -- Until when rows may be deleted: moved by a purge in its own transaction, never by hand.
 create table ledger_floor (
     id integer not null primary key check (id = 1),

@@ -9,8 +9,27 @@ create table price_lists (
     -- JSON: the plans that the list names, whole.
     body text not null,
     recorded_at integer not null,
-    author text not null
+    author text not null,
+    -- A list that nothing was charged by can be withdrawn: it stays, and is laid no more.
+    withdrawn_at integer,
+    withdrawn_by text,
+    withdrawal_reason text,
+    constraint list_withdrawal_is_whole check (
+        (withdrawn_at is null) = (withdrawn_by is null) and (withdrawn_at is null) = (withdrawal_reason is null)
+    )
 ) strict;
+
+create trigger published_list_stays before update on price_lists
+when new.id <> old.id or new.effective_at <> old.effective_at or new.body <> old.body
+    or new.recorded_at <> old.recorded_at or new.author <> old.author or old.withdrawn_at is not null
+begin
+    select raise(abort, 'published_list_stays');
+end;
+
+create trigger published_list_is_kept before delete on price_lists
+begin
+    select raise(abort, 'published_list_is_kept');
+end;
 
 create index price_lists_in_order on price_lists (effective_at, id);
 

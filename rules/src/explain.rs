@@ -125,6 +125,7 @@ mod tests {
             term_months: 1,
             components: [("cpe".to_owned(), cpe)].into(),
             options: [("vpn".to_owned(), micros("0.25"))].into(),
+            private: false,
         };
         let mut book = PriceBook::default();
         book.lay(Timestamp::BEGINNING, [("dms".to_owned(), plan)].into()).expect("the first list");

@@ -9,6 +9,7 @@ mod actions;
 mod basis;
 mod changes;
 mod charge;
+mod comparison;
 mod desk;
 mod due;
 mod explain;
@@ -20,12 +21,14 @@ mod receipt;
 mod service;
 mod settle;
 mod time;
+mod withdrawal;
 
 pub use account::{Account, AccountId, Sequences, Standing, SuspendReason, Trial, Waiting};
 pub use actions::{Action, CancelWhen, OrderChange, Refusal, Rest};
 pub use basis::{Basis, Priced};
 pub use changes::{Changes, Event, EventKind, LedgerAccount, Progress, Transfer, TransferKind};
 pub use charge::{Answer, Intent, Purpose};
+pub use comparison::{AccountDifference, Comparison, PlanDifference};
 pub use desk::{Context, NewAccount, Unsettleable, act, open_account, settle};
 pub use due::{DueKind, due_seconds};
 pub use explain::explain;
@@ -40,3 +43,4 @@ pub use service::{
 };
 pub use settle::retention_end;
 pub use time::{DAY, HOUR, Period, Timestamp};
+pub use withdrawal::Candidate;

@@ -98,6 +98,9 @@ pub struct Plan {
     pub term_months: u32,
     pub components: BTreeMap<String, Component>,
     pub options: BTreeMap<String, Micros>,
+    /// One customer's own: no published list names it, and who has no service of it doesn't find it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
 }
 
 impl Plan {
@@ -120,7 +123,7 @@ impl Plan {
 pub type PriceList = BTreeMap<String, Plan>;
 
 /// What a service is configured as: all that its price depends on, beside the list.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Order {
     pub plan: String,
     /// A component that is not here has its included quantity.
@@ -194,6 +197,16 @@ impl PriceBook {
         plan.currency.is_none_or(|own| own == currency).then_some(plan)
     }
 
+    /// Whether some version has the plan of `order`, each of its components and each of its options.
+    pub fn knows(&self, order: &Order) -> bool {
+        let versions = self.plans.get(&order.plan).map_or(&[][..], Vec::as_slice);
+        let has =
+            |known: fn(&Plan, &str) -> bool, name: &str| versions.iter().any(|version| known(&version.plan, name));
+        !versions.is_empty()
+            && order.quantities.keys().all(|name| has(|plan, name| plan.components.contains_key(name), name))
+            && order.options.iter().all(|name| has(|plan, name| plan.options.contains_key(name), name))
+    }
+
     /// Since when the version that prices `plan` at `at` is in force.
     pub fn version_of(&self, plan: &str, at: Timestamp) -> Timestamp {
         self.versions_from(plan, at).first().map_or(Timestamp::BEGINNING, |version| version.since)
@@ -261,6 +274,9 @@ impl PriceBook {
 /// What a newer plan changes though it must keep it (rule 2.2).
 fn conflicts(id: &str, older: &Plan, newer: &Plan) -> Vec<ListConflict> {
     let mut problems = Vec::new();
+    if older.private {
+        problems.push("is one customer's own: no published list names it".to_owned());
+    }
     if newer.mode != older.mode {
         problems.push(format!("keeps its mode `{}`, this list says `{}`", older.mode, newer.mode));
     }
@@ -314,6 +330,7 @@ mod tests {
             term_months: 1,
             components: BTreeMap::new(),
             options: BTreeMap::new(),
+            private: false,
         }
     }
 

@@ -28,6 +28,7 @@ mod parked;
 mod outages;
 mod prices;
 mod reference;
+mod withdraw;
 
 mod queue;
 mod runs;
@@ -43,13 +44,14 @@ pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
 pub use open::{Opening, Store, database_path};
 pub use parked::Parked;
-pub use prices::PublishedList;
+pub use prices::{OwnedService, Published, PublishedList, Withdrawn};
 pub use queue::Wake;
 pub use receipts::NewReceipt;
 pub use reference::Revision;
 pub use runs::{Counts, Moved, NewRun, Run, RunEnd, RunId, RunState};
 pub use shards::{Shard, ShardProgress, ShardState};
 pub use verify::Violation;
+pub use withdraw::Withdrawal;
 
 /// What every question to the store answers.
 pub type Result<T> = std::result::Result<T, StoreError>;

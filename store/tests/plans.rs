@@ -90,6 +90,13 @@ async fn what_runs_often_has_an_index() {
     store.invoices(Some(AccountId(1))).await.expect("invoices");
     store.events(Some(AccountId(1))).await.expect("events");
     store.verify(Some(AccountId(1))).await.expect("verify");
+    store.services_after((AccountId(1), 0), 10).await.expect("services");
+    let (mode, term_months, price) = (rules::Mode::Daily, 1, books::units(1));
+    let (components, options) = Default::default();
+    let plan = rules::Plan { mode, price, currency: None, term_months, components, options, private: false };
+    let list = [("none".to_owned(), plan)].into();
+    store.price_list_insert(&list, NOW, "ann", NOW).await.expect("a list");
+    store.price_list_withdraw(1, "ann", "", NOW).await.expect("withdrawn");
     let shards = [(first, last)];
     let (slot, covered) = (Some(NOW), [NOW.plus_secs(-9)]);
     let new = NewRun { job: "job", slot, asked_by: "", covered: &covered, shards: &shards, total: 0, now: NOW };

@@ -7,6 +7,7 @@ mod bad_books;
 mod demo;
 mod documents;
 mod kills;
+mod prices;
 mod refusals;
 mod scenarios;
 mod serving;

@@ -169,9 +169,9 @@ fn a_price_list_is_refused_with_all_its_problems_at_once() {
     let good = "[[plans]]\nid = \"a\"\nmode = \"daily\"\nprice = \"1\"\n";
     let bad = "[[plans]]\nid = \"b\"\nmode = \"daily\"\nprice = \"-1\"\nsetup = \"5\"\n\n[[plans]]\nid = 7\nmode = \"daily\"\nprice = \"2\"\n";
     let (good, bad) = (folder.write("good.toml", good), folder.write("bad.toml", bad));
-    let fine = run(&["check-prices", &good]);
+    let fine = run(&["prices", "check", &good]);
     assert_eq!((fine.status, fine.err.as_str()), (Some(0), ""));
-    let refused = run(&["check-prices", &good, &bad]);
+    let refused = run(&["prices", "check", &good, &bad]);
     assert_eq!((refused.status, refused.out.as_str()), (Some(2), ""));
     let lines: Vec<&str> = refused.err.lines().collect();
     for (line, (place, reason)) in lines.iter().zip([

@@ -1,4 +1,4 @@
-//! `bursar check-config` and `bursar check-prices`.
+//! `bursar check-config` and `bursar prices check`.
 
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 
 mod books;
 mod check;
+mod prices;
 mod serve;
 mod simulate;
 mod verify;
@@ -67,11 +68,9 @@ enum Command {
     Verify(VerifyArgs),
     /// Check a configuration file and the price lists that it names; tells all problems at once
     CheckConfig { file: PathBuf },
-    /// Check price lists, in the order in which they take effect; tells all problems at once
-    CheckPrices {
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-    },
+    /// Check, compare, publish, withdraw and show price lists
+    #[command(subcommand)]
+    Prices(prices::Prices),
 }
 
 #[derive(clap::Args)]
@@ -142,7 +141,7 @@ pub fn run() -> ExitCode {
             Command::Serve(args) => serve::run(args).await,
             Command::Verify(args) => verify::run(args).await,
             Command::CheckConfig { file } => Ok(check::config(&file)),
-            Command::CheckPrices { files } => Ok(check::prices(&files)),
+            Command::Prices(command) => prices::run(command).await,
         }
     });
     match done {

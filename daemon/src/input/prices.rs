@@ -120,6 +120,7 @@ fn plan(value: &Value<'_>) -> Option<(String, Plan)> {
         term_months: term_months?,
         components: components?,
         options: options?,
+        private: false,
     };
     Some((id?, plan))
 }

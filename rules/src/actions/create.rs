@@ -57,7 +57,9 @@ impl Desk<'_> {
         now: Timestamp,
     ) -> Result<&Plan, Halt> {
         let plan = self.cx.prices.in_force(&order.plan, now, self.account.currency);
-        let plan = plan.ok_or(Halt::Refused(Refusal::NotFound))?;
+        let mut own = self.account.services.iter();
+        let finds = |plan: &&Plan| !plan.private || own.any(|service| service.order.plan == order.plan);
+        let plan = plan.filter(finds).ok_or(Halt::Refused(Refusal::NotFound))?;
         let settable = quantities.is_none_or(|given| given.keys().all(|name| plan.settable(name).is_some()));
         let offered = options.is_none_or(|given| given.iter().all(|name| plan.options.contains_key(name)));
         require(settable && offered, Refusal::NotFound)?;

@@ -141,6 +141,7 @@ fn prices(hundredths: i64) -> PriceList {
         term_months: months,
         components: components.into_iter().map(|(name, component)| (name.to_owned(), component)).collect(),
         options: [("backup".to_owned(), scaled("1.50"))].into(),
+        private: false,
     };
     [
         ("day", plan(Mode::Daily, "2.40", 1, vec![("seats", seats())])),

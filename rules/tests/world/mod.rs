@@ -304,6 +304,7 @@ pub fn plan(mode: Mode, price: &str) -> Plan {
         term_months: 1,
         components: BTreeMap::new(),
         options: BTreeMap::new(),
+        private: false,
     }
 }
 

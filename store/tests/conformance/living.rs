@@ -38,6 +38,7 @@ fn plan(mode: Mode, cents: i64, components: &[(&str, Component)]) -> Plan {
         term_months: 1,
         components: components.iter().map(|(name, component)| ((*name).to_owned(), component.clone())).collect(),
         options: BTreeMap::new(),
+        private: false,
     }
 }
 

@@ -161,6 +161,7 @@ async fn what_holds_for_all_is_kept() {
         term_months: 1,
         components: Default::default(),
         options: Default::default(),
+        private: false,
     };
     let list = |price| PriceList::from([("a".to_owned(), plan(price))]);
     assert!(store.is_empty().await.expect("empty"));

@@ -1,0 +1,67 @@
+//! `bursar prices apply`.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use store::{Published, Store};
+
+use super::{ApplyArgs, Laid, diff, refused, since};
+use crate::cli::books::{NotNow, author};
+use crate::cli::{DONE, FAILED};
+use crate::input::BadInput;
+
+pub async fn run(args: ApplyArgs) -> anyhow::Result<u8> {
+    let new = &args.new;
+    let office = new.books.office().await?;
+    let has_accounts = office.store.account_ids_range().await?.is_some();
+    let office = if has_accounts { new.books.office_for_changes().await? } else { office };
+    let (store, now) = (&office.store, office.clock.now());
+    let laid = new.lay(store).await?;
+    if has_accounts && laid.since < now {
+        let problem = format!(
+            "it takes effect {}, and now is {now}: what began is priced already; give a later --effective-at",
+            since(laid.since)
+        );
+        return Err(refused(&new.file, &problem).into());
+    }
+    diff::print(&laid, &diff::compare(store, &laid).await?, 5)?;
+    if !args.yes && !confirmed()? {
+        println!("Nothing was applied.");
+        return Ok(FAILED);
+    }
+    publish(store, &laid, &args).await?;
+    store.close().await;
+    Ok(DONE)
+}
+
+/// Asks on the terminal.
+fn confirmed() -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(BadInput("nobody is there to be asked: give --yes to apply it".to_owned()).into());
+    }
+    print!("Apply it? [y/N] ");
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn publish(store: &Store, laid: &Laid, args: &ApplyArgs) -> anyhow::Result<()> {
+    let now = jobs::Clock::System.now();
+    match store.price_list_publish(&laid.list, laid.since, laid.seen, &author(), now).await? {
+        Published::Done(id) => println!("Applied as list {id}, in force {}.", since(laid.since)),
+        Published::Moved => {
+            return Err(NotNow(
+                "other price lists or an outage came meanwhile: see `prices list`, then again".to_owned(),
+            )
+            .into());
+        }
+        Published::Settled(at) => {
+            let problem = format!(
+                "it takes effect {}, and an account is settled to {at} already; give a later --effective-at",
+                since(laid.since)
+            );
+            return Err(refused(&args.new.file, &problem).into());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `bursar prices diff`.
+
+use std::fmt::Display;
+
+use rules::{AccountDifference, AccountId, Comparison, Mode, Price};
+use serde_json::{Value, json};
+use store::Store;
+
+use super::{DiffArgs, Laid, since};
+use crate::cli::{DONE, Format};
+use crate::tables::table;
+
+/// Services that are read at once.
+const PAGE: u32 = 2_000;
+
+/// Accounts that are shown, of those that pay most more.
+const SHOWN: usize = 20;
+
+pub async fn run(args: DiffArgs) -> anyhow::Result<u8> {
+    let store = args.new.books.store().await?;
+    let laid = args.new.lay(&store).await?;
+    let compared = compare(&store, &laid).await?;
+    store.close().await;
+    match args.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&json_of(&laid, &compared)?)?),
+        Format::Table => print(&laid, &compared, if args.all { usize::MAX } else { SHOWN })?,
+    }
+    Ok(DONE)
+}
+
+/// Prices every living service both ways; the services come page by page.
+pub async fn compare<'a>(store: &Store, laid: &'a Laid) -> anyhow::Result<Comparison<'a>> {
+    let mut compared = Comparison::new(&laid.old, &laid.new, laid.since);
+    let mut after = (AccountId(i64::MIN), i64::MIN);
+    loop {
+        let services = store.services_after(after, PAGE).await?;
+        let Some(last) = services.last() else { return Ok(compared) };
+        after = (last.id, last.service.number);
+        for owned in &services {
+            compared.add(&owned.account, owned.currency, &owned.service);
+        }
+    }
+}
+
+/// The plans, and the accounts that pay most more.
+pub fn print(laid: &Laid, compared: &Comparison<'_>, most: usize) -> anyhow::Result<()> {
+    println!("{} plans, in force {}", laid.list.len(), since(laid.since));
+    let mut plans = table(&["plan", "currency", "services", "now", "then", "difference", "per"], &[2, 3, 4, 5]);
+    for ((plan, currency), sums) in compared.plans() {
+        let (old, new) = (sums.old, sums.new);
+        plans.add_row([
+            plan.clone(),
+            (*currency).to_owned(),
+            sums.services.to_string(),
+            old.to_string(),
+            new.to_string(),
+            signed(new - old, new > old),
+            per(sums.mode, sums.months),
+        ]);
+    }
+    println!("{plans}");
+    let differing = compared.accounts()?;
+    if differing.is_empty() {
+        println!("No account sees a difference.");
+        return Ok(());
+    }
+    let head = ["account", "currency", "services", "a month now", "a month then", "difference"];
+    let mut accounts = table(&head, &[2, 3, 4, 5]);
+    for account in differing.iter().take(most) {
+        let AccountDifference { account, currency, services, old, new } = account;
+        accounts.add_row([
+            account.clone(),
+            currency.code().to_owned(),
+            services.to_string(),
+            old.to_string(),
+            new.to_string(),
+            signed(new.checked_sub(*old)?, new > old),
+        ]);
+    }
+    println!("{accounts}");
+    match differing.len().saturating_sub(most) {
+        0 => {}
+        left => println!("and {left} more accounts; `prices diff --all` shows them"),
+    }
+    Ok(())
+}
+
+fn signed(difference: impl Display, is_more: bool) -> String {
+    if is_more { format!("+{difference}") } else { difference.to_string() }
+}
+
+fn per(mode: Mode, months: u32) -> String {
+    match mode {
+        Mode::Daily => "day".to_owned(),
+        Mode::Hourly => "hour".to_owned(),
+        Mode::Monthly => "month".to_owned(),
+        Mode::Term if months == 1 => "month".to_owned(),
+        Mode::Term => format!("{months} months"),
+    }
+}
+
+fn json_of(laid: &Laid, compared: &Comparison<'_>) -> anyhow::Result<Value> {
+    let amount = |price: Price| price.to_string();
+    let plans: Vec<Value> = compared
+        .plans()
+        .iter()
+        .map(|((plan, currency), sums)| {
+            json!({
+                "plan": plan, "currency": currency, "services": sums.services, "now": amount(sums.old),
+                "then": amount(sums.new), "difference": amount(sums.new - sums.old), "per": per(sums.mode, sums.months),
+            })
+        })
+        .collect();
+    let mut accounts = Vec::new();
+    for account in compared.accounts()? {
+        let AccountDifference { account, currency, services, old, new } = account;
+        accounts.push(json!({
+            "account": account, "currency": currency.code(), "services": services, "now": old.to_string(),
+            "then": new.to_string(), "difference": new.checked_sub(old)?.to_string(), "per": "month",
+        }));
+    }
+    Ok(json!({ "effective_at": since(laid.since), "plans": plans, "accounts": accounts }))
+}

@@ -1,0 +1,186 @@
+//! `bursar prices`: price lists, from the check of a file to the withdrawal of what was published.
+
+mod apply;
+mod diff;
+mod list;
+mod withdraw;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use rules::{PriceBook, PriceList, Timestamp};
+use store::{PublishedList, Revision, Store};
+
+use crate::cli::books::Books;
+use crate::cli::{Format, check};
+use crate::input::{BadInput, PriceListFile, read_price_lists};
+
+#[derive(Subcommand)]
+pub enum Prices {
+    /// Check price lists, in the order in which they take effect; tells all problems at once
+    ///
+    /// Examples:
+    ///   bursar prices check config/prices/vps.toml config/prices/cloud.toml
+    #[command(verbatim_doc_comment)]
+    Check {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Show who would pay what more, before a list is applied; changes nothing
+    ///
+    /// Every living service is priced by the lists in force when the new one takes effect, without it and with
+    /// it. Accounts are ordered by what they pay more a month (a day counts 365/12 times, an hour 730 times).
+    ///
+    /// Examples:
+    ///   bursar prices diff next.toml --effective-at 2027-01-01T00:00:00Z
+    ///   bursar prices diff next.toml --all --format json
+    #[command(verbatim_doc_comment)]
+    Diff(DiffArgs),
+    /// Publish a list; from its second on it prices what begins
+    ///
+    /// Shows what it changes and asks. A list that takes effect before now, or that does not fit over the older
+    /// and under the later ones, is refused.
+    ///
+    /// Examples:
+    ///   bursar prices apply next.toml --effective-at 2027-01-01T00:00:00Z
+    ///   bursar prices apply next.toml --yes
+    #[command(verbatim_doc_comment)]
+    Apply(ApplyArgs),
+    /// Take back a list that nothing was charged by yet
+    ///
+    /// The list stays in `prices list`, with who withdrew it, when and why.
+    ///
+    /// Examples:
+    ///   bursar prices withdraw 3 --reason "a zero too many"
+    #[command(verbatim_doc_comment)]
+    Withdraw(WithdrawArgs),
+    /// Show all lists, in the order in which they take effect
+    ///
+    /// Examples:
+    ///   bursar prices list --format json
+    #[command(verbatim_doc_comment)]
+    List(ListArgs),
+}
+
+#[derive(Args)]
+pub struct NewList {
+    #[command(flatten)]
+    books: Books,
+    /// The price list, in TOML or JSON
+    file: PathBuf,
+    /// From when it prices what begins, instead of the file's `effective_at`
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    effective_at: Option<Timestamp>,
+}
+
+#[derive(Args)]
+pub struct DiffArgs {
+    #[command(flatten)]
+    new: NewList,
+    /// All accounts that see a difference, not only those that pay most more
+    #[arg(long)]
+    all: bool,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    new: NewList,
+    /// Apply it without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Args)]
+pub struct WithdrawArgs {
+    #[command(flatten)]
+    books: Books,
+    /// As `prices list` shows it
+    id: i64,
+    /// Why, for who looks later
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    books: Books,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+pub async fn run(command: Prices) -> anyhow::Result<u8> {
+    match command {
+        Prices::Check { files } => Ok(check::prices(&files)),
+        Prices::Diff(args) => diff::run(args).await,
+        Prices::Apply(args) => apply::run(args).await,
+        Prices::Withdraw(args) => withdraw::run(args).await,
+        Prices::List(args) => list::run(args).await,
+    }
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    let time = Timestamp::parse(text);
+    time.ok_or_else(|| "a time is like 2027-01-01T00:00:00Z: UTC, whole seconds".to_owned())
+}
+
+/// A list that is not published yet, between the lists that are.
+pub struct Laid {
+    pub list: PriceList,
+    pub since: Timestamp,
+    /// The books of the lists without it and with it, and what they are of.
+    pub old: PriceBook,
+    pub new: PriceBook,
+    pub seen: Revision,
+}
+
+impl NewList {
+    /// Reads the file and lays it over the older lists, and the later ones over it.
+    async fn lay(&self, store: &Store) -> anyhow::Result<Laid> {
+        let PriceListFile { path, effective_at, plans } = self.read()?;
+        let since = self.effective_at.or(effective_at).unwrap_or(Timestamp::BEGINNING);
+        let seen = store.revision().await?;
+        let lists: Vec<PublishedList> =
+            store.price_lists().await?.into_iter().filter(|list| list.withdrawn.is_none()).collect();
+        let old = store.price_book().await?;
+        let new = lay_between(&lists, since, &plans).map_err(|problem| refused(&path, &problem))?;
+        Ok(Laid { list: plans, since, old, new, seen })
+    }
+
+    fn read(&self) -> Result<PriceListFile, BadInput> {
+        let mut files =
+            read_price_lists(std::slice::from_ref(&self.file)).map_err(|problems| BadInput(problems.to_string()))?;
+        files.pop().ok_or_else(|| BadInput(format!("{}: there is no price list in it", self.file.display())))
+    }
+}
+
+fn refused(file: &Path, problem: &str) -> BadInput {
+    BadInput(format!("{}: {problem}", file.display()))
+}
+
+fn lay_between(lists: &[PublishedList], since: Timestamp, new: &PriceList) -> Result<PriceBook, String> {
+    let place = lists.partition_point(|list| list.effective_at <= since);
+    let mut book = PriceBook::default();
+    let mut lay = |at: Timestamp, list: &PriceList, problem: &dyn Fn() -> String| {
+        book.lay(at, list.clone()).map_err(|conflicts| {
+            let conflicts: Vec<String> = conflicts.iter().map(ToString::to_string).collect();
+            format!("{}: {}", problem(), conflicts.join("; "))
+        })
+    };
+    for list in &lists[..place] {
+        lay(list.effective_at, &list.list, &|| format!("list {} cannot be laid over the older ones", list.id))?;
+    }
+    lay(since, new, &|| "it cannot be laid over the lists before it".to_owned())?;
+    for list in &lists[place..] {
+        lay(list.effective_at, &list.list, &|| format!("list {}, which takes effect later, would not fit", list.id))?;
+    }
+    Ok(book)
+}
+
+/// The second of a list as people read it.
+fn since(at: Timestamp) -> String {
+    if at == Timestamp::BEGINNING { "always".to_owned() } else { at.to_string() }
+}
