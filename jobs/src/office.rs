@@ -273,6 +273,16 @@ impl Office {
         }
     }
 
+    /// What [`Self::act`] would write at first, without writing it. Where a card is to be asked there is no
+    /// outcome yet.
+    pub async fn preview(&self, id: AccountId, action: &Action, now: Timestamp) -> Result<Changes, JobError> {
+        let names: Vec<&str> = action.service().into_iter().collect();
+        let account = self.load_one(id, Scope::With(&names)).await?;
+        let name = account.name.clone();
+        let decided = self.with_context(|cx| rules::act(account, cx, action, now));
+        decided.map_err(|error| JobError::Unsettleable { account: name, problem: error.to_string() })
+    }
+
     /// Settles accounts and asks their cards as far as that goes on at once.
     pub async fn settle_and_collect(&self, accounts: &[AccountId], now: Timestamp) -> Result<Tally, JobError> {
         use crate::job::Job;

@@ -236,6 +236,12 @@ impl Bench {
         for row in &mut books.ledger {
             (row.recorded_at, row.run) = (row.effective_at, None);
         }
+        for invoice in &mut books.invoices {
+            invoice.recorded_at = invoice.issued_at;
+        }
+        for event in &mut books.events {
+            event.recorded_at = event.at;
+        }
         books
     }
 

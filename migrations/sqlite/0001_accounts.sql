@@ -49,6 +49,9 @@ create table accounts (
     )
 ) strict;
 
+-- For lists of accounts in a state; a name never changes, and a state seldom.
+create index accounts_by_state on accounts (state, name);
+
 create table services (
     account_id integer not null references accounts (id),
     number integer not null,

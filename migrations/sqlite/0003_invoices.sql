@@ -33,6 +33,9 @@ create table invoices (
     constraint invoice_number_is_free unique (series, public_number)
 ) strict, without rowid;
 
+-- Short: an invoice leaves it when it is paid.
+create index invoices_open on invoices (account_id, number) where paid_at is null;
+
 create table invoice_lines (
     account_id integer not null,
     invoice integer not null,

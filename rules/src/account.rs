@@ -8,7 +8,7 @@ use crate::invoice::Invoice;
 use crate::money::{Currency, Micros, OutOfRange, Price, Quantity};
 use crate::receipt::Receipt;
 use crate::service::{Service, ServiceNumber, StopReason};
-use crate::time::{DAY, Period, Timestamp};
+use crate::time::Timestamp;
 
 /// The account's key in the store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -45,6 +45,22 @@ pub enum Standing {
 impl Standing {
     pub const fn is_suspended(self) -> bool {
         matches!(self, Self::Suspended(_))
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended(_) => "suspended",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Why it is suspended.
+    pub const fn reason(self) -> Option<SuspendReason> {
+        match self {
+            Self::Suspended(reason) => Some(reason),
+            Self::Active | Self::Closed => None,
+        }
     }
 }
 
@@ -138,15 +154,6 @@ impl Account {
 
     pub fn has_overdue(&self) -> bool {
         self.invoices.iter().any(|invoice| invoice.overdue && invoice.paid_at.is_none())
-    }
-
-    /// The paid period of a daily instance: an enabled one follows the account's midnights.
-    pub fn daily_period(&self, enabled: bool, written: Period) -> Period {
-        if enabled && self.daily_paid_until > written.to {
-            Period::new(self.daily_paid_until.plus_secs(-DAY), self.daily_paid_until)
-        } else {
-            written
-        }
     }
 }
 

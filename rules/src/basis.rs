@@ -40,6 +40,17 @@ pub enum Basis {
 }
 
 impl Basis {
+    /// The price that the amount is of, with its version, where it is one of a plan.
+    pub fn priced(&self) -> Option<&Priced> {
+        match self {
+            Self::Share { of, .. } | Self::Months { of, .. } | Self::Hours { of, .. } | Self::Overage { of, .. } => {
+                Some(of)
+            }
+            Self::Change { new, .. } | Self::Upgrade { new, .. } => Some(new),
+            Self::NewOverage { .. } | Self::Usage { .. } | Self::TrialTraffic { .. } => None,
+        }
+    }
+
     /// The exact amount, in pico-units, before its one rounding.
     pub fn exact(&self) -> Exact {
         match self {

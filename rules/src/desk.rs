@@ -120,6 +120,16 @@ pub fn act(account: Account, cx: &Context<'_>, action: &Action, now: Timestamp) 
     Ok(desk.into_changes(progress))
 }
 
+/// What `action` would take from a wallet that had enough for it.
+pub fn cost_of(account: Account, cx: &Context<'_>, action: &Action, now: Timestamp) -> Option<Micros> {
+    const ENOUGH: Micros = Micros::new(i64::MAX / 2);
+    let changes = act(Account { wallet: ENOUGH, ..account }, cx, action, now).ok()?;
+    let takes = |kind| matches!(kind, TransferKind::Period | TransferKind::Upgrade | TransferKind::Charge);
+    // What was due before it stands before it.
+    let own = changes.transfers.iter().rev().find(|transfer| takes(transfer.kind));
+    own.filter(|_| changes.outcome == Some(Ok(()))).map(|transfer| transfer.amount)
+}
+
 fn progress_of(result: Result<(), Halt>) -> Result<Progress, Unsettleable> {
     match result {
         // Settling itself refuses nothing: a refusal is an action's, and is its outcome.

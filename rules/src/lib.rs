@@ -29,7 +29,7 @@ pub use basis::{Basis, Priced};
 pub use changes::{Changes, Event, EventKind, LedgerAccount, Progress, Transfer, TransferKind};
 pub use charge::{Answer, Intent, Purpose};
 pub use comparison::{AccountDifference, Comparison, PlanDifference};
-pub use desk::{Context, NewAccount, Unsettleable, act, open_account, settle};
+pub use desk::{Context, NewAccount, Unsettleable, act, cost_of, open_account, settle};
 pub use due::{DueKind, due_seconds};
 pub use explain::explain;
 pub use invoice::{Invoice, InvoiceNumber, Line, LineKind, Tries};

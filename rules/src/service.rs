@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::invoice::Line;
 use crate::money::{Price, Quantity};
 use crate::prices::{Mode, Order};
-use crate::time::{Period, Timestamp};
+use crate::time::{DAY, Period, Timestamp};
 
 /// A service's key within its account.
 pub type ServiceNumber = i64;
@@ -59,8 +59,19 @@ pub enum Kind {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Daily {
     pub state: DailyState,
-    /// The last period paid for one by one; while enabled, see [`crate::Account::daily_period`].
+    /// The last period paid for one by one; see [`Self::paid_period`].
     pub paid: Period,
+}
+
+impl Daily {
+    /// The paid period: an enabled instance follows the midnights that its account has paid.
+    pub fn paid_period(&self, daily_paid_until: Timestamp) -> Period {
+        if self.state == DailyState::Enabled && daily_paid_until > self.paid.to {
+            Period::new(daily_paid_until.plus_secs(-DAY), daily_paid_until)
+        } else {
+            self.paid
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -184,6 +195,51 @@ impl Service {
             Kind::Daily(_) => Mode::Daily,
             Kind::Term(_) => Mode::Term,
             Kind::Server(server) => server.mode,
+        }
+    }
+
+    /// The name of its state.
+    pub fn state(&self) -> &'static str {
+        match &self.kind {
+            Kind::Daily(daily) => match daily.state {
+                DailyState::Enabled => "enabled",
+                DailyState::Disabled { .. } => "disabled",
+                DailyState::Deleted => "deleted",
+            },
+            Kind::Term(term) => match term.state {
+                TermState::Active { .. } => "active",
+                TermState::Suspended { .. } => "suspended",
+                TermState::Cancelled => "cancelled",
+                TermState::RemovalQueued => "removal_queued",
+                TermState::Removed => "removed",
+            },
+            Kind::Server(server) => match server.state {
+                ServerState::Active => "active",
+                ServerState::Suspended { .. } => "suspended",
+                ServerState::Terminated { .. } => "terminated",
+            },
+        }
+    }
+
+    /// Why it is stopped.
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        match &self.kind {
+            Kind::Daily(Daily { state: DailyState::Disabled { reason, .. }, .. })
+            | Kind::Term(Term { state: TermState::Suspended { reason, .. }, .. }) => Some(*reason),
+            Kind::Server(server) => match server.state {
+                ServerState::Suspended { reason } => Some(reason),
+                ServerState::Active | ServerState::Terminated { .. } => None,
+            },
+            Kind::Daily(_) | Kind::Term(_) => None,
+        }
+    }
+
+    /// Until when a prepaid service is paid, given the midnights that its account has paid.
+    pub fn paid_until(&self, daily_paid_until: Timestamp) -> Option<Timestamp> {
+        match &self.kind {
+            Kind::Daily(daily) => Some(daily.paid_period(daily_paid_until).to),
+            Kind::Term(term) => Some(term.paid.to),
+            Kind::Server(_) => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Accounts and who owns what name.
 
-use rules::{Account, AccountId, Standing, Timestamp};
+use rules::{Account, AccountId, Standing, SuspendReason, Timestamp};
 use sqlx::SqliteConnection;
 
 use crate::commit::DueSeconds;
@@ -63,12 +63,8 @@ impl Store {
 }
 
 /// `state` and `suspended_for`.
-pub const fn standing_names(standing: Standing) -> (&'static str, Option<&'static str>) {
-    match standing {
-        Standing::Active => ("active", None),
-        Standing::Suspended(reason) => ("suspended", Some(reason.name())),
-        Standing::Closed => ("closed", None),
-    }
+pub fn standing_names(standing: Standing) -> (&'static str, Option<&'static str>) {
+    (standing.name(), standing.reason().map(SuspendReason::name))
 }
 
 async fn insert(

@@ -45,6 +45,7 @@ pub struct InvoiceRow {
     pub number: i64,
     pub currency: Currency,
     pub issued_at: Timestamp,
+    pub recorded_at: Timestamp,
     pub total: Micros,
     pub paid: Micros,
     pub paid_at: Option<Timestamp>,
@@ -54,6 +55,8 @@ pub struct InvoiceRow {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LineRow {
+    /// From 1 within the invoice.
+    pub position: i64,
     pub service: String,
     pub kind: LineKind,
     pub period: Period,
@@ -66,6 +69,7 @@ pub struct EventRow {
     pub account: String,
     pub number: i64,
     pub at: Timestamp,
+    pub recorded_at: Timestamp,
     /// As in `service.created`.
     pub kind: String,
     pub reason: Option<StopReason>,
@@ -98,31 +102,45 @@ const LEDGER: (&str, &str) =
 
 const TRANSFER: &str = concat!(select_ledger!(), " where transfers.account_id = $1 and transfers.number = $2");
 
-const INVOICES: (&str, &str) = of_whom!(
-    "select accounts.name, invoices.number, accounts.currency, invoices.issued_at, invoices.total, invoices.paid,
-        invoices.paid_at, invoices.overdue
-    from invoices join accounts on accounts.id = invoices.account_id",
-    "invoices.account_id",
-    "invoices.issued_at, accounts.name, invoices.number"
-);
+macro_rules! select_invoices {
+    () => {
+        "select accounts.name, invoices.number, accounts.currency, invoices.issued_at, invoices.recorded_at,
+            invoices.total, invoices.paid, invoices.paid_at, invoices.overdue
+        from invoices join accounts on accounts.id = invoices.account_id"
+    };
+}
 
-const LINES: (&str, &str) = of_whom!(
-    "select services.name, invoice_lines.kind, invoice_lines.period_from, invoice_lines.period_to,
-        invoice_lines.amount, invoice_lines.basis, accounts.name, invoice_lines.invoice
+const INVOICES: (&str, &str) =
+    of_whom!(select_invoices!(), "invoices.account_id", "invoices.issued_at, accounts.name, invoices.number");
+
+macro_rules! select_lines {
+    () => {
+        "select invoice_lines.position, services.name, invoice_lines.kind, invoice_lines.period_from,
+            invoice_lines.period_to, invoice_lines.amount, invoice_lines.basis, accounts.name, invoice_lines.invoice
     from invoice_lines join accounts on accounts.id = invoice_lines.account_id
     join invoices on invoices.account_id = invoice_lines.account_id and invoices.number = invoice_lines.invoice
-    join services on services.account_id = invoice_lines.account_id and services.number = invoice_lines.service",
+    join services on services.account_id = invoice_lines.account_id and services.number = invoice_lines.service"
+    };
+}
+
+const LINES: (&str, &str) = of_whom!(
+    select_lines!(),
     "invoice_lines.account_id",
     "invoices.issued_at, accounts.name, invoice_lines.invoice, invoice_lines.position"
 );
 
-const EVENTS: (&str, &str) = of_whom!(
-    "select accounts.name, events.number, events.at, events.kind, events.reason, services.name, events.invoice
-    from events join accounts on accounts.id = events.account_id
-    left join services on services.account_id = events.account_id and services.number = events.service",
-    "events.account_id",
-    "events.at, accounts.name, events.number"
-);
+macro_rules! select_events {
+    () => {
+        "select accounts.name, events.number, events.at, events.recorded_at, events.kind, events.reason,
+            services.name, events.invoice
+        from events join accounts on accounts.id = events.account_id
+        left join services on services.account_id = events.account_id and services.number = events.service"
+    };
+}
+
+const EVENTS: (&str, &str) = of_whom!(select_events!(), "events.account_id", "events.at, accounts.name, events.number");
+
+pub(crate) use {select_events, select_invoices, select_ledger, select_lines};
 
 impl Store {
     /// The ledger; [`LedgerRow::wallet_amount`] tells the wallet's entries.
@@ -191,7 +209,7 @@ async fn read_all<T>(
     read_rows.collect::<std::result::Result<_, _>>().map_err(|problem| StoreError::CorruptTable { table, problem })
 }
 
-fn read_transfer(cells: &mut Cells<'_>) -> std::result::Result<LedgerRow, Problem> {
+pub fn read_transfer(cells: &mut Cells<'_>) -> std::result::Result<LedgerRow, Problem> {
     Ok(LedgerRow {
         account: cells.text()?,
         number: cells.int()?,
@@ -210,12 +228,13 @@ fn read_transfer(cells: &mut Cells<'_>) -> std::result::Result<LedgerRow, Proble
     })
 }
 
-fn read_invoice(cells: &mut Cells<'_>) -> std::result::Result<InvoiceRow, Problem> {
+pub fn read_invoice(cells: &mut Cells<'_>) -> std::result::Result<InvoiceRow, Problem> {
     Ok(InvoiceRow {
         account: cells.text()?,
         number: cells.int()?,
         currency: cells.currency()?,
         issued_at: cells.time()?,
+        recorded_at: cells.time()?,
         total: cells.micros()?,
         paid: cells.micros()?,
         paid_at: cells.maybe_time()?,
@@ -224,8 +243,9 @@ fn read_invoice(cells: &mut Cells<'_>) -> std::result::Result<InvoiceRow, Proble
     })
 }
 
-fn read_line(cells: &mut Cells<'_>) -> std::result::Result<(String, i64, LineRow), Problem> {
+pub fn read_line(cells: &mut Cells<'_>) -> std::result::Result<(String, i64, LineRow), Problem> {
     let line = LineRow {
+        position: cells.int()?,
         service: cells.text()?,
         kind: cells.name()?,
         period: required(cells.maybe_period()?, "period_from")?,
@@ -235,11 +255,12 @@ fn read_line(cells: &mut Cells<'_>) -> std::result::Result<(String, i64, LineRow
     Ok((cells.text()?, cells.int()?, line))
 }
 
-fn read_event(cells: &mut Cells<'_>) -> std::result::Result<EventRow, Problem> {
+pub fn read_event(cells: &mut Cells<'_>) -> std::result::Result<EventRow, Problem> {
     Ok(EventRow {
         account: cells.text()?,
         number: cells.int()?,
         at: cells.time()?,
+        recorded_at: cells.time()?,
         kind: cells.text()?,
         reason: cells.maybe_name()?,
         service: cells.maybe_text()?,

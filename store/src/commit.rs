@@ -73,7 +73,10 @@ impl Store {
         for commit in batch {
             let Changes { account, services, .. } = &commit.changes;
             for service in services.iter().filter_map(|number| account.service_by_number(*number)) {
-                if self.service_owner(&service.name).await?.is_some_and(|owner| owner != account.id) {
+                let other = self.service(&service.name).await?;
+                if other.is_some_and(|other| {
+                    (other.account.as_str(), other.service.number) != (account.name.as_str(), service.number)
+                }) {
                     return Ok(StoreError::NameTaken { what: "service", name: service.name.clone() });
                 }
             }

@@ -35,6 +35,8 @@ mod runs;
 mod shards;
 
 mod books;
+mod pages;
+mod trail;
 mod verify;
 
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
@@ -43,13 +45,15 @@ pub use error::StoreError;
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
 pub use open::{Opening, Store, database_path};
+pub use pages::{AccountRow, InvoiceState, ServiceFilter, ServiceRow};
 pub use parked::Parked;
 pub use prices::{OwnedService, Published, PublishedList, Withdrawn};
 pub use queue::Wake;
-pub use receipts::NewReceipt;
+pub use receipts::{NewReceipt, ReceiptRow};
 pub use reference::Revision;
 pub use runs::{Counts, Moved, NewRun, Run, RunEnd, RunId, RunState};
 pub use shards::{Shard, ShardProgress, ShardState};
+pub use trail::Statement;
 pub use verify::Violation;
 pub use withdraw::Withdrawal;
 

@@ -187,7 +187,8 @@ fn read_account(id: i64, cells: &mut Cells<'_>) -> std::result::Result<Account, 
     })
 }
 
-fn read_standing(cells: &mut Cells<'_>) -> std::result::Result<Standing, Problem> {
+/// Two cells: state and suspended_for.
+pub fn read_standing(cells: &mut Cells<'_>) -> std::result::Result<Standing, Problem> {
     let state = cells.text()?;
     let reason = cells.maybe_name()?;
     match (state.as_str(), reason) {

@@ -3,8 +3,10 @@
 use rules::{AccountId, Micros, ReceiptKind, Timestamp};
 use sqlx::SqliteConnection;
 
+use crate::cells::{Cells, Problem};
 use crate::due::unless_parked;
 use crate::intents::touch;
+use crate::pages::read_rows;
 use crate::{Result, Store, StoreError};
 
 /// A payment as the provider proved it; the same payment and kind is the same receipt.
@@ -19,7 +21,61 @@ pub struct NewReceipt<'a> {
     pub provider_at: Option<Timestamp>,
 }
 
+/// A receipt and what became of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReceiptRow {
+    pub account: String,
+    pub provider: String,
+    pub payment: String,
+    pub amount: Micros,
+    pub received_at: Timestamp,
+    /// From when it counts, once the books took it in.
+    pub effective_at: Option<Timestamp>,
+}
+
+macro_rules! select_receipts {
+    ($tail:literal) => {
+        concat!(
+            "select accounts.name, receipts.provider, receipts.payment, receipts.amount, receipts.received_at,
+                receipts.effective_at
+            from receipts join accounts on accounts.id = receipts.account_id ",
+            $tail
+        )
+    };
+}
+
 impl Store {
+    /// The receipt of a payment.
+    pub async fn receipt(&self, provider: &str, payment: &str, kind: ReceiptKind) -> Result<Option<ReceiptRow>> {
+        let question = select_receipts!("where provider = $1 and payment = $2 and kind = $3");
+        let row =
+            sqlx::query(question).bind(provider).bind(payment).bind(kind.name()).fetch_optional(self.readers()).await?;
+        Ok(read_rows("receipts", row.as_slice(), read_receipt)?.pop())
+    }
+
+    /// The receipts of an account that count from `at`, of that kind and amount.
+    pub async fn receipts_at(
+        &self,
+        account: AccountId,
+        kind: ReceiptKind,
+        amount: Micros,
+        at: Timestamp,
+    ) -> Result<Vec<ReceiptRow>> {
+        let question = select_receipts!(
+            "where receipts.account_id = $1 and receipts.received_at <= $2 and receipts.effective_at = $2
+                and kind = $3 and amount = $4
+            order by receipts.received_at, receipts.id"
+        );
+        let rows = sqlx::query(question)
+            .bind(account.0)
+            .bind(at.secs())
+            .bind(kind.name())
+            .bind(amount.get())
+            .fetch_all(self.readers())
+            .await?;
+        read_rows("receipts", &rows, read_receipt)
+    }
+
     /// Keeps a receipt as of `received_at`; false if it was there already. From then on no decision is
     /// committed that doesn't know of it.
     pub async fn receipt_insert(&self, receipt: &NewReceipt<'_>, received_at: Timestamp) -> Result<bool> {
@@ -56,6 +112,17 @@ impl Store {
         .await?;
         Ok(ids.into_iter().map(AccountId).collect())
     }
+}
+
+fn read_receipt(cells: &mut Cells<'_>) -> std::result::Result<ReceiptRow, Problem> {
+    Ok(ReceiptRow {
+        account: cells.text()?,
+        provider: cells.text()?,
+        payment: cells.text()?,
+        amount: cells.micros()?,
+        received_at: cells.time()?,
+        effective_at: cells.maybe_time()?,
+    })
 }
 
 /// Inserts unless it is known. What waited for the writer while its account was settled further is durable

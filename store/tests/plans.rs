@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-use rules::{AccountId, DueKind};
+use rules::{AccountId, DueKind, Micros, Mode, Period, ReceiptKind};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqlitePoolOptions;
-use store::{NewRun, RunId, ShardProgress};
+use store::{InvoiceState, NewRun, RunId, ServiceFilter, ShardProgress};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
@@ -85,6 +85,27 @@ async fn what_runs_often_has_an_index() {
     store.accounts_with_receipts(10).await.expect("receipts");
     store.accounts_with_receipts_due(NOW, 10).await.expect("receipts");
     store.accounts_by_name("", 10).await.expect("accounts");
+    store.accounts_page(Some("active"), "", 10).await.expect("accounts");
+    store.accounts_page(None, "", 10).await.expect("accounts");
+    for account in [None, Some(AccountId(1))] {
+        let filter = ServiceFilter { account, state: Some("active"), mode: Some(Mode::Term) };
+        store.services_page(&filter, "", 10).await.expect("services");
+        for state in [None, Some(InvoiceState::Open), Some(InvoiceState::Overdue), Some(InvoiceState::Paid)] {
+            store.invoices_page(account, state, (AccountId(0), 0), 10).await.expect("invoices");
+        }
+    }
+    store.service("s1").await.expect("service");
+    store.invoice(AccountId(1), 0).await.expect("invoice");
+    store.statement(AccountId(1), Period::new(NOW, NOW.plus_secs(9))).await.expect("statement");
+    store.trail_from(AccountId(1), 0, 0).await.expect("trail");
+    store.wallet_entry_before(AccountId(1), NOW).await.expect("entry");
+    store.issue_of(AccountId(1), 0).await.expect("entry");
+    store.event(AccountId(1), 0).await.expect("event");
+    store.event_before(AccountId(1), 9, "service.disabled", Some(0)).await.expect("event");
+    store.transfers_of_service(AccountId(1), 0, NOW, 9).await.expect("transfers");
+    store.events_of_service(AccountId(1), 0, 9).await.expect("events");
+    store.receipt("manual", "r", ReceiptKind::Deposit).await.expect("receipt");
+    store.receipts_at(AccountId(1), ReceiptKind::Deposit, Micros::ZERO, NOW).await.expect("receipts");
     store.ledger(Some(AccountId(1))).await.expect("ledger");
     store.transfer(AccountId(1), 1).await.expect("transfer");
     store.invoices(Some(AccountId(1))).await.expect("invoices");

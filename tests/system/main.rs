@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin_cli;
+mod admin_reading;
 mod bad_books;
 mod demo;
 mod documents;

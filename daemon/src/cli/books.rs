@@ -21,8 +21,12 @@ const ALIVE_SECS: i64 = 120;
 
 /// The rules refuse what was asked for: nothing moved. Exit status 3.
 #[derive(Debug, thiserror::Error)]
-#[error("refused: {0}")]
-pub struct Refused(pub Refusal);
+#[error("refused: {refusal}: {why}")]
+pub struct Refused {
+    pub refusal: Refusal,
+    /// Why here, and what to do about it.
+    pub why: String,
+}
 
 /// It could be done, but not now: nothing moved. Exit status 4.
 #[derive(Debug, thiserror::Error)]

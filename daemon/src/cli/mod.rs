@@ -1,17 +1,30 @@
 //! The command line. Exit status 0: done; 1: it could not be done; 2: what was given is wrong; 3: the rules
 //! refuse it; 4: not now.
 
+mod account;
+mod act;
 mod books;
 mod check;
+mod deposit;
+mod explain;
+mod invoice;
 mod prices;
+mod reference;
+mod refusal;
+mod rows;
 mod serve;
+mod service;
 mod simulate;
+mod statement;
 mod verify;
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use jobs::JobError;
+use store::StoreError;
 
 use crate::cli::books::{Books, NotNow, Refused};
 use crate::input::BadInput;
@@ -26,6 +39,10 @@ pub const BAD_INPUT: u8 = 2;
 pub const REFUSED: u8 = 3;
 /// It can be done, but not now: nothing moved.
 pub const NOT_NOW: u8 = 4;
+
+/// How many rows a list shows at once.
+const LIMIT: u32 = 50;
+const LIMIT_MAX: i64 = 10_000;
 
 /// The billing office of a cloud host, as one daemon.
 ///
@@ -66,6 +83,33 @@ enum Command {
     ///   bursar verify --database-url sqlite:books.db --account ann --format json
     #[command(verbatim_doc_comment)]
     Verify(VerifyArgs),
+    /// Accounts: open, show, deposit, adjust, suspend, restore, close
+    ///
+    /// No card can be saved yet, except by a scenario in the simulator: that waits for payment providers. Until
+    /// then money comes by `accounts deposit`, and what only a card can pay is refused.
+    #[command(name = "accounts")]
+    Account(account::AccountArgs),
+    /// Services: create, show, change, enable, disable, extend, cancel, report usage
+    #[command(name = "services")]
+    Service(service::ServiceArgs),
+    /// A wallet's entries with their balances, and the invoices still open
+    ///
+    /// Examples:
+    ///   bursar statement ann
+    ///   bursar statement ann --from 2026-03-01 --to 2026-04-01 --format json
+    #[command(verbatim_doc_comment)]
+    Statement(statement::StatementArgs),
+    /// Say why: of an entry, a line of an invoice or an event, by the reference that tables show
+    ///
+    /// Examples:
+    ///   bursar explain ann/t12
+    ///   bursar explain ann/i3/2 --format json
+    ///   bursar explain ann/e7
+    #[command(verbatim_doc_comment)]
+    Explain(explain::ExplainArgs),
+    /// Invoices and their lines
+    #[command(name = "invoices")]
+    Invoice(invoice::InvoiceArgs),
     /// Check a configuration file and the price lists that it names; tells all problems at once
     CheckConfig { file: PathBuf },
     /// Check, compare, publish, withdraw and show price lists
@@ -124,6 +168,18 @@ enum Format {
     Json,
 }
 
+impl Format {
+    /// Prints what a command came to.
+    fn print(self, json: &serde_json::Value, text: &str) -> anyhow::Result<()> {
+        let mut out = io::stdout().lock();
+        match self {
+            Self::Json => writeln!(out, "{json:#}")?,
+            Self::Table => writeln!(out, "{text}")?,
+        }
+        Ok(out.flush()?)
+    }
+}
+
 /// Reads the arguments and does what they say.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -140,6 +196,11 @@ pub fn run() -> ExitCode {
             Command::Simulate(args) => simulate::run(args).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Verify(args) => verify::run(args).await,
+            Command::Account(args) => account::run(args).await,
+            Command::Service(args) => service::run(args).await,
+            Command::Statement(args) => statement::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
+            Command::Invoice(args) => invoice::run(args).await,
             Command::CheckConfig { file } => Ok(check::config(&file)),
             Command::Prices(command) => prices::run(command).await,
         }
@@ -155,9 +216,29 @@ pub fn run() -> ExitCode {
 
 fn status(error: &anyhow::Error) -> u8 {
     match error {
-        error if error.is::<BadInput>() => BAD_INPUT,
+        error if error.is::<BadInput>() || is_taken(error) => BAD_INPUT,
         error if error.is::<Refused>() => REFUSED,
-        error if error.is::<NotNow>() => NOT_NOW,
+        error if error.is::<NotNow>() || is_for_later(error) => NOT_NOW,
         _ => FAILED,
     }
+}
+
+fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
+    match error.downcast_ref::<JobError>() {
+        Some(JobError::Store(error)) => Some(error),
+        _ => error.downcast_ref::<StoreError>(),
+    }
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    matches!(store_error(error), Some(StoreError::NameTaken { .. }))
+}
+
+/// Whether the same can be done later.
+fn is_for_later(error: &anyhow::Error) -> bool {
+    let waits = matches!(
+        error.downcast_ref::<JobError>(),
+        Some(JobError::Waits(_) | JobError::NotBegun(_) | JobError::Contended(_))
+    );
+    waits || matches!(store_error(error), Some(StoreError::Busy | StoreError::DiskFull))
 }

@@ -3,6 +3,7 @@
 //! A document is read whole: what is wrong in it is collected and told at once, each problem with its
 //! file, line (TOML), timeline entry (scenarios) and key. Nothing that was read leaves here half right.
 
+pub mod arguments;
 mod chronicle;
 mod config;
 mod database;

@@ -7,23 +7,24 @@ use rules::{Currency, Micros, Quantity, Timestamp, parse_decimal};
 
 use super::reader::Value;
 
-const PRICE_DIGITS: usize = 6;
+pub const PRICE_DIGITS: usize = 6;
 pub const AMOUNT_DIGITS: usize = 9;
 const LONGEST_NAME: usize = 64;
 
 /// 0001-01-01T00:00:00Z: the year 0 is none.
-const EARLIEST: Timestamp = Timestamp::from_secs(-62_135_596_800);
+pub const EARLIEST: Timestamp = Timestamp::from_secs(-62_135_596_800);
 /// 9899-12-31T23:59:59Z: whatever begins by then ends in a year that is written with four digits.
-const LATEST: Timestamp = Timestamp::from_secs(250_246_627_199);
+pub const LATEST: Timestamp = Timestamp::from_secs(250_246_627_199);
 
-const A_NAME: &str = "a name begins with a letter or a digit and goes on with those, dots, dashes and underscores, \
+pub const A_NAME: &str = "a name begins with a letter or a digit and goes on with those, dots, dashes and underscores, \
     up to 64 characters, all of them ASCII";
 const A_PRICE: &str = "a price is a decimal like \"12\" or \"0.50\", up to 6 digits and 6 decimals, not negative";
-const A_QUANTITY: &str = "a quantity is a decimal like \"20\" or \"0.5\", up to 6 digits and 6 decimals, not negative";
+pub const A_QUANTITY: &str =
+    "a quantity is a decimal like \"20\" or \"0.5\", up to 6 digits and 6 decimals, not negative";
 const AN_AMOUNT: &str = "an amount is a decimal like \"12\" or \"0.50\", up to 9 digits and 6 decimals, not negative";
-const A_POSITIVE_AMOUNT: &str =
+pub const A_POSITIVE_AMOUNT: &str =
     "the amount is a decimal like \"12\" or \"0.50\", up to 9 digits and 6 decimals, above zero";
-const A_SIGNED_AMOUNT: &str =
+pub const A_SIGNED_AMOUNT: &str =
     "the amount is a decimal like \"12\" or \"-0.50\", up to 9 digits and 6 decimals, not zero";
 
 pub fn is_name(text: &str) -> bool {

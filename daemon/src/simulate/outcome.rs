@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jobs::Office;
-use rules::{Account, Context, DailyState, Kind, ServerState, Service, Standing, TermState, Timestamp, retention_end};
+use rules::{Account, Context, Service, retention_end};
 use serde::Serialize;
 
 use crate::simulate::Refused;
@@ -140,11 +140,8 @@ impl Outcome {
     }
 
     fn add_account(&mut self, account: &Account, cx: &Context<'_>) -> anyhow::Result<()> {
-        let (state, reason) = match account.standing {
-            Standing::Active => ("active", None),
-            Standing::Suspended(reason) => ("suspended", Some(reason.name())),
-            Standing::Closed => ("closed", None),
-        };
+        let state = account.standing.name();
+        let reason = account.standing.reason().map(rules::SuspendReason::name);
         let open_invoices = account.open_total()?.in_minor(account.currency);
         let wallet = account.wallet.to_string();
         self.accounts.insert(account.name.clone(), AccountOutcome { open_invoices, reason, state, wallet });
@@ -156,38 +153,11 @@ impl Outcome {
 }
 
 fn service_outcome(account: &Account, service: &Service, cx: &Context<'_>) -> ServiceOutcome {
-    let (state, reason, paid_until) = match &service.kind {
-        Kind::Daily(daily) => {
-            let enabled = daily.state == DailyState::Enabled;
-            let paid_until = account.daily_period(enabled, daily.paid).to;
-            let (state, reason) = match daily.state {
-                DailyState::Enabled => ("enabled", None),
-                DailyState::Disabled { reason, .. } => ("disabled", Some(reason)),
-                DailyState::Deleted => ("deleted", None),
-            };
-            (state, reason, Some(paid_until))
-        }
-        Kind::Term(term) => {
-            let (state, reason) = match term.state {
-                TermState::Active { .. } => ("active", None),
-                TermState::Suspended { reason, .. } => ("suspended", Some(reason)),
-                TermState::Cancelled => ("cancelled", None),
-                TermState::RemovalQueued => ("removal_queued", None),
-                TermState::Removed => ("removed", None),
-            };
-            (state, reason, Some(term.paid.to))
-        }
-        Kind::Server(server) => match server.state {
-            ServerState::Active => ("active", None, None),
-            ServerState::Suspended { reason } => ("suspended", Some(reason), None),
-            ServerState::Terminated { .. } => ("terminated", None, None),
-        },
-    };
     ServiceOutcome {
-        paid_until: paid_until.map(|at: Timestamp| at.to_string()),
-        reason: reason.map(rules::StopReason::name),
+        paid_until: service.paid_until(account.daily_paid_until).map(|at| at.to_string()),
+        reason: service.stop_reason().map(rules::StopReason::name),
         retention_ends: retention_end(&service.kind, cx).map(|at| at.to_string()),
-        state,
+        state: service.state(),
     }
 }
 

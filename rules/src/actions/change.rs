@@ -67,7 +67,7 @@ impl Desk<'_> {
     fn charge_difference(&mut self, service: &Service, order: &Order, now: Timestamp) -> Result<(), Halt> {
         let (paid, whole) = match &service.kind {
             Kind::Daily(daily) => {
-                let paid = self.account.daily_period(daily.state == DailyState::Enabled, daily.paid);
+                let paid = daily.paid_period(self.account.daily_paid_until);
                 (paid, Period::day_of(paid.from))
             }
             Kind::Term(term) => (term.paid, term.paid),

@@ -170,6 +170,13 @@ async fn names_are_taken_once() {
     let batch = [store::Commit { changes: other, due: crate::books::NOTHING_DUE }];
     let error = books.store.commit(&batch, crate::books::STAMP, None).await.expect_err("taken");
     assert!(matches!(&error, store::StoreError::NameTaken { what: "service", name } if name == "s1"), "{error}");
+    // Also by a service of the same account.
+    let ann = books.store.account_id("ann").await.expect("id").expect("ann");
+    let mut own = changes(books.load(ann).await);
+    add_daily(&mut own, "s1");
+    let batch = [store::Commit { changes: own, due: crate::books::NOTHING_DUE }];
+    let error = books.store.commit(&batch, crate::books::STAMP, None).await.expect_err("taken");
+    assert!(matches!(&error, store::StoreError::NameTaken { what: "service", name } if name == "s1"), "{error}");
     assert_eq!(books.store.service_owner("s1").await.expect("owner"), Some(rules::AccountId(1)));
     assert_eq!(books.store.service_owner("s0").await.expect("owner"), None);
     assert_eq!(books.store.account_id("bob").await.expect("id"), Some(rules::AccountId(2)));

@@ -1,0 +1,167 @@
+//! An action from the command line: what it brought about, or why not.
+
+use jobs::Office;
+use rules::{Account, AccountId, Action, Changes, Intent};
+use serde_json::{Value, json};
+use store::{EventRow, LedgerRow, Scope, ServiceRow, StoreError};
+
+use crate::cli::books::Refused;
+use crate::cli::refusal;
+use crate::cli::rows::{
+    account_json, account_line, entries_table, entry_json, event_json, events_table, service_json, service_line,
+    with_currency,
+};
+
+/// What is new on an account, and how it stands then.
+pub struct Brought {
+    account: Account,
+    service: Option<ServiceRow>,
+    entries: Vec<LedgerRow>,
+    events: Vec<EventRow>,
+    /// Charges of a card that would be asked for first; of a preview.
+    asks: Vec<Intent>,
+    is_preview: bool,
+}
+
+/// Does `action`, or says why not. What fell due meanwhile is settled first, and stands among what is new.
+pub async fn act(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
+    let before = load(office, id, None).await?;
+    let now = office.clock.now();
+    match office.act(id, action, now).await? {
+        Ok(()) => brought(office, &before, named(action)).await,
+        Err(refusal) => {
+            let account = load(office, id, action.service()).await?;
+            let why = office.with_context(|cx| refusal::why(refusal, action, &account, cx, now));
+            Err(Refused { refusal, why }.into())
+        }
+    }
+}
+
+/// All that is on the account and was not yet on `before`.
+pub async fn brought(office: &Office, before: &Account, service: Option<&str>) -> anyhow::Result<Brought> {
+    let (entries, events) = office.store.trail_from(before.id, before.next.transfer, before.next.event).await?;
+    let service = match service {
+        Some(service) => office.store.service(service).await?,
+        None => None,
+    };
+    let account = load(office, before.id, None).await?;
+    Ok(Brought { account, service, entries, events, asks: Vec::new(), is_preview: false })
+}
+
+/// Decides on `action` without writing.
+pub async fn preview(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
+    let now = office.clock.now();
+    let changes = office.preview(id, action, now).await?;
+    if let Some(Err(refusal)) = changes.outcome {
+        let why = office.with_context(|cx| refusal::why(refusal, action, &changes.account, cx, now));
+        return Err(Refused { refusal, why }.into());
+    }
+    if let Action::CreateService { service, .. } = action
+        && office.store.service_owner(service).await?.is_some()
+    {
+        return Err(StoreError::NameTaken { what: "service", name: service.clone() }.into());
+    }
+    let name = |number: Option<i64>| {
+        let service = number.and_then(|number| changes.account.service_by_number(number));
+        service.map(|service| service.name.clone())
+    };
+    let (entries, events) = (entries_of(&changes, now, name), events_of(&changes, now, name));
+    let Changes { account, new_intents: asks, .. } = changes;
+    let service = named(action).and_then(|service| account.service(service)).map(|service| ServiceRow {
+        account: account.name.clone(),
+        currency: account.currency,
+        daily_paid_until: account.daily_paid_until,
+        settled_at: account.settled_at,
+        service: service.clone(),
+    });
+    Ok(Brought { account, service, entries, events, asks, is_preview: true })
+}
+
+fn entries_of(
+    changes: &Changes,
+    now: rules::Timestamp,
+    name: impl Fn(Option<i64>) -> Option<String>,
+) -> Vec<LedgerRow> {
+    let rows = changes.transfers.iter().map(|transfer| LedgerRow {
+        account: changes.account.name.clone(),
+        number: transfer.number,
+        kind: transfer.kind,
+        currency: changes.account.currency,
+        amount: transfer.amount,
+        effective_at: transfer.effective_at,
+        recorded_at: now,
+        service: name(transfer.service),
+        invoice: transfer.invoice,
+        period: transfer.period,
+        basis: transfer.basis.clone(),
+        run: None,
+        author: transfer.author.clone(),
+        reason: transfer.reason.clone(),
+    });
+    rows.collect()
+}
+
+fn events_of(changes: &Changes, now: rules::Timestamp, name: impl Fn(Option<i64>) -> Option<String>) -> Vec<EventRow> {
+    let rows = changes.events.iter().map(|event| EventRow {
+        account: changes.account.name.clone(),
+        number: event.number,
+        at: event.at,
+        recorded_at: now,
+        kind: event.kind.name().to_owned(),
+        reason: event.kind.reason(),
+        service: name(event.service),
+        invoice: event.invoice,
+    });
+    rows.collect()
+}
+
+/// The service that an action is about, or makes.
+fn named(action: &Action) -> Option<&str> {
+    match action {
+        Action::CreateService { service, .. } => Some(service),
+        action => action.service(),
+    }
+}
+
+/// The account with all that is unfinished, and that service.
+pub async fn load(office: &Office, id: AccountId, service: Option<&str>) -> anyhow::Result<Account> {
+    let names: Vec<&str> = service.into_iter().collect();
+    let account = office.store.accounts_load(&[id], Scope::With(&names)).await?.pop();
+    Ok(account.ok_or_else(|| StoreError::NotFound { what: "account", key: id.0.to_string() })??)
+}
+
+impl Brought {
+    pub fn json(&self) -> Value {
+        json!({
+            "preview": self.is_preview,
+            "account": account_json(&self.account),
+            "service": self.service.as_ref().map(service_json),
+            "entries": self.entries.iter().map(entry_json).collect::<Vec<_>>(),
+            "events": self.events.iter().map(event_json).collect::<Vec<_>>(),
+            "card_charges": self.asks.iter().map(|intent| intent.amount.to_string()).collect::<Vec<_>>(),
+        })
+    }
+
+    pub fn text(&self) -> String {
+        let mut parts = Vec::new();
+        if self.is_preview {
+            parts.push("A preview: nothing is written. It would come to this:".to_owned());
+        }
+        for ask in &self.asks {
+            let amount = with_currency(ask.amount, self.account.currency);
+            parts.push(format!("The saved card would be asked for {amount} first."));
+        }
+        if !self.entries.is_empty() {
+            parts.push(entries_table(&self.entries, None));
+        }
+        if !self.events.is_empty() {
+            parts.push(events_table(&self.events));
+        }
+        if self.entries.is_empty() && self.events.is_empty() {
+            parts.push("No money moved, and there is nothing to tell.".to_owned());
+        }
+        parts.extend(self.service.as_ref().map(service_line));
+        parts.push(account_line(&self.account));
+        parts.join("\n")
+    }
+}

@@ -1,0 +1,156 @@
+//! `bursar explain`: why an amount is what it is, and why something happened.
+
+mod entry;
+mod event;
+mod line;
+mod shortage;
+
+use rules::{Account, AccountId, Basis, Currency, Micros, PriceBook, Timestamp, explain};
+use serde_json::{Value, json};
+use store::{LedgerRow, RunId, Scope, Store};
+
+use crate::cli::books::{self, Books};
+use crate::cli::reference::{self, Reference, Referred};
+use crate::cli::{DONE, Format};
+use crate::input::BadInput;
+
+#[derive(clap::Args)]
+pub struct ExplainArgs {
+    #[command(flatten)]
+    books: Books,
+    /// As tables show it: ann/t12 (an entry), ann/i3/2 (a line of an invoice), ann/e7 (an event)
+    reference: Reference,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// What is known of the why.
+struct Explained {
+    /// In a sentence.
+    why: String,
+    amount: Option<(Micros, Currency)>,
+    /// What the amount was computed from.
+    basis: Option<Basis>,
+    effective_at: Timestamp,
+    recorded_at: Timestamp,
+    run: Option<RunId>,
+    /// References of what it follows from, or brought about.
+    related: Vec<String>,
+}
+
+/// Whose books are asked.
+struct Asked<'a> {
+    store: &'a Store,
+    book: &'a PriceBook,
+    id: AccountId,
+    account: &'a str,
+}
+
+pub async fn run(args: ExplainArgs) -> anyhow::Result<u8> {
+    let store = args.books.store().await?;
+    let Reference { account, to } = &args.reference;
+    let id = books::account(&store, account).await?;
+    let book = store.price_book().await?;
+    let asked = Asked { store: &store, book: &book, id, account };
+    let found = match *to {
+        Referred::Entry(number) => asked.entry(number).await?,
+        Referred::Event(number) => asked.event(number).await?,
+        Referred::Line { invoice, position } => asked.line(invoice, position).await?,
+        Referred::Invoice(number) => {
+            let ways = format!("name one of its lines, as `bursar invoices show {account} {number}` lists them");
+            return Err(BadInput(format!("{}: it is a whole invoice: {ways}", args.reference)).into());
+        }
+    };
+    let found = found
+        .ok_or_else(|| BadInput(format!("{}: there is none; see `bursar statement {account}`", args.reference)))?;
+    let formula = found.formula(&book);
+    let run = match found.run {
+        Some(run) => Some((run, asked.run(run).await?)),
+        None => None,
+    };
+    let (json, text) = (
+        found.json(&args.reference, formula.as_deref(), run.as_ref()),
+        found.text(&args.reference, formula.as_deref(), run.as_ref()),
+    );
+    args.format.print(&json, &text)?;
+    Ok(DONE)
+}
+
+impl Asked<'_> {
+    /// The account with its unfinished services, and those of these names.
+    async fn account_with(&self, services: &[&str]) -> anyhow::Result<Account> {
+        let account = self.store.accounts_load(&[self.id], Scope::With(services)).await?.pop();
+        Ok(account.ok_or_else(|| anyhow::anyhow!("account `{}` is gone", self.account))??)
+    }
+
+    fn entry_reference(&self, row: &LedgerRow) -> String {
+        reference::entry(self.account, row.number)
+    }
+
+    fn invoice_reference(&self, number: i64) -> String {
+        reference::invoice(self.account, number)
+    }
+
+    /// As in `bill_instances of 2026-11-22T00:00:00Z`, as long as its record is kept.
+    async fn run(&self, id: RunId) -> anyhow::Result<Option<String>> {
+        let run = self.store.run(id).await?;
+        Ok(run.map(|run| match run.slot {
+            Some(slot) => format!("{} of {slot}", run.job),
+            None => format!("{}, opened {}", run.job, run.opened_at),
+        }))
+    }
+}
+
+type NamedRun = (RunId, Option<String>);
+
+impl Explained {
+    fn formula(&self, book: &PriceBook) -> Option<String> {
+        let ((amount, currency), basis) = (self.amount?, self.basis.as_ref()?);
+        Some(explain(basis, amount, currency, book))
+    }
+
+    /// Since when the version of the price list is in force: none for the first one.
+    fn price_list(&self) -> Option<Option<Timestamp>> {
+        Some(self.basis.as_ref()?.priced()?.list)
+    }
+
+    fn json(&self, reference: &Reference, formula: Option<&str>, run: Option<&NamedRun>) -> Value {
+        let list = self.price_list().map(|list| list.map_or_else(|| "first".to_owned(), |since| since.to_string()));
+        json!({
+            "ref": reference.to_string(),
+            "why": self.why,
+            "amount": self.amount.map(|(amount, _)| amount.to_string()),
+            "currency": self.amount.map(|(_, currency)| currency.code()),
+            "formula": formula,
+            "inputs": self.basis,
+            "price_list": list,
+            "effective_at": self.effective_at.to_string(),
+            "recorded_at": self.recorded_at.to_string(),
+            "run": run.map(|(run, _)| run.0),
+            "run_of": run.and_then(|(_, of)| of.as_ref()),
+            "related": self.related,
+        })
+    }
+
+    fn text(&self, reference: &Reference, formula: Option<&str>, run: Option<&NamedRun>) -> String {
+        let mut text = format!("{reference}: {}", self.why);
+        if let Some(formula) = formula {
+            text += &format!("\n  {formula}");
+        }
+        match self.price_list() {
+            Some(Some(since)) => text += &format!("\n  Priced by the list in force since {since}."),
+            Some(None) => text += "\n  Priced by the first list.",
+            None => {}
+        }
+        let by = match run {
+            Some((run, Some(of))) => format!(" by run {} ({of})", run.0),
+            Some((run, None)) => format!(" by run {}", run.0),
+            None => String::new(),
+        };
+        text += &format!("\n  In effect at {}, recorded at {}{by}.", self.effective_at, self.recorded_at);
+        if !self.related.is_empty() {
+            text += &format!("\n  See also {}.", self.related.join(", "));
+        }
+        text
+    }
+}

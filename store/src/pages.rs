@@ -1,0 +1,185 @@
+//! Accounts, services and invoices as lists: page by page behind the last one seen, so that no page costs
+//! more than its rows. Reading settles nothing.
+
+use rules::{AccountId, Currency, Micros, Mode, Service, Standing, Timestamp};
+use sqlx::Sqlite;
+use sqlx::query_builder::QueryBuilder;
+use sqlx::sqlite::SqliteRow;
+
+use crate::books::{InvoiceRow, read_invoice, read_line, select_invoices, select_lines};
+use crate::cells::{Cells, Problem};
+use crate::load::read_standing;
+use crate::{Result, Store, StoreError, service_row};
+
+/// An account in a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountRow {
+    pub name: String,
+    pub currency: Currency,
+    pub standing: Standing,
+    pub wallet: Micros,
+    /// What is still to pay of its invoices.
+    pub open: Micros,
+    pub settled_at: Timestamp,
+}
+
+/// A service with what its account knows of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceRow {
+    pub account: String,
+    pub currency: Currency,
+    /// See [`Service::paid_until`].
+    pub daily_paid_until: Timestamp,
+    pub settled_at: Timestamp,
+    pub service: Service,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ServiceFilter<'a> {
+    pub account: Option<AccountId>,
+    pub state: Option<&'a str>,
+    pub mode: Option<Mode>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InvoiceState {
+    Open,
+    Overdue,
+    Paid,
+}
+
+impl Store {
+    /// Accounts by name, bytewise, behind `after`.
+    pub async fn accounts_page(&self, state: Option<&str>, after: &str, limit: u32) -> Result<Vec<AccountRow>> {
+        let mut statement = QueryBuilder::<Sqlite>::new(
+            "select name, currency, state, suspended_for, wallet, (
+                select cast(coalesce(sum(total - paid), 0) as bigint) from invoices
+                where invoices.account_id = accounts.id and paid_at is null
+            ), settled_at from accounts where name > ",
+        );
+        statement.push_bind(after);
+        if let Some(state) = state {
+            statement.push(" and state = ").push_bind(state);
+        }
+        statement.push(" order by name limit ").push_bind(i64::from(limit));
+        let rows = statement.build().fetch_all(self.readers()).await?;
+        read_rows("accounts", &rows, |cells| {
+            Ok(AccountRow {
+                name: cells.text()?,
+                currency: cells.currency()?,
+                standing: read_standing(cells)?,
+                wallet: cells.micros()?,
+                open: cells.micros()?,
+                settled_at: cells.time()?,
+            })
+        })
+    }
+
+    /// Services by name, bytewise, behind `after`.
+    pub async fn services_page(&self, filter: &ServiceFilter<'_>, after: &str, limit: u32) -> Result<Vec<ServiceRow>> {
+        let mut statement = services_of("name > ");
+        statement.push_bind(after);
+        if let Some(account) = filter.account {
+            statement.push(" and account_id = ").push_bind(account.0);
+        }
+        if let Some(state) = filter.state {
+            statement.push(" and state = ").push_bind(state);
+        }
+        if let Some(mode) = filter.mode {
+            statement.push(" and mode = ").push_bind(mode.name());
+        }
+        statement.push(" order by name limit ").push_bind(i64::from(limit));
+        read_rows("services", &statement.build().fetch_all(self.readers()).await?, read_service)
+    }
+
+    /// The service of that name.
+    pub async fn service(&self, name: &str) -> Result<Option<ServiceRow>> {
+        let mut statement = services_of("name = ");
+        statement.push_bind(name);
+        let row = statement.build().fetch_optional(self.readers()).await?;
+        Ok(read_rows("services", row.as_slice(), read_service)?.pop())
+    }
+
+    /// Invoices without their lines, in the order of accounts and their numbers, behind `after`.
+    pub async fn invoices_page(
+        &self,
+        of: Option<AccountId>,
+        state: Option<InvoiceState>,
+        after: (AccountId, i64),
+        limit: u32,
+    ) -> Result<Vec<InvoiceRow>> {
+        let (account, number) = after;
+        let mut statement = QueryBuilder::<Sqlite>::new(select_invoices!());
+        statement.push(" where (invoices.account_id, invoices.number) > (").push_bind(account.0);
+        statement.push(", ").push_bind(number).push(")");
+        if let Some(account) = of {
+            statement.push(" and invoices.account_id = ").push_bind(account.0);
+        }
+        statement.push(match state {
+            None => "",
+            Some(InvoiceState::Paid) => " and invoices.paid_at is not null",
+            Some(InvoiceState::Open) => " and invoices.paid_at is null",
+            Some(InvoiceState::Overdue) => " and invoices.paid_at is null and invoices.overdue = 1",
+        });
+        statement.push(" order by invoices.account_id, invoices.number limit ").push_bind(i64::from(limit));
+        read_rows("invoices", &statement.build().fetch_all(self.readers()).await?, read_invoice)
+    }
+
+    /// One invoice with its lines.
+    pub async fn invoice(&self, account: AccountId, number: i64) -> Result<Option<InvoiceRow>> {
+        let mut snapshot = self.snapshot().await?;
+        let row = sqlx::query(concat!(select_invoices!(), " where invoices.account_id = $1 and invoices.number = $2"))
+            .bind(account.0)
+            .bind(number)
+            .fetch_optional(&mut *snapshot)
+            .await?;
+        let Some(mut invoice) = read_rows("invoices", row.as_slice(), read_invoice)?.pop() else { return Ok(None) };
+        let lines = sqlx::query(concat!(
+            select_lines!(),
+            " where invoice_lines.account_id = $1 and invoice_lines.invoice = $2 order by invoice_lines.position"
+        ))
+        .bind(account.0)
+        .bind(number)
+        .fetch_all(&mut *snapshot)
+        .await?;
+        invoice.lines = read_rows("invoice_lines", &lines, |cells| Ok(read_line(cells)?.2))?;
+        Ok(Some(invoice))
+    }
+}
+
+/// The columns of a service stand first, as [`service_row::read`] takes them.
+fn services_of(condition: &str) -> QueryBuilder<Sqlite> {
+    let mut statement = QueryBuilder::<Sqlite>::new("select ");
+    statement.push(service_row::COLUMNS);
+    statement.push(
+        ", owner.owner_name, owner.currency, owner.daily_paid_until, owner.settled_at from services
+        join (
+            select id, name as owner_name, currency, daily_paid_until, settled_at from accounts
+        ) owner on owner.id = services.account_id
+        where ",
+    );
+    statement.push(condition);
+    statement
+}
+
+fn read_service(cells: &mut Cells<'_>) -> std::result::Result<ServiceRow, Problem> {
+    cells.int()?;
+    let service = service_row::read(cells)?;
+    Ok(ServiceRow {
+        account: cells.text()?,
+        currency: cells.currency()?,
+        daily_paid_until: cells.time()?,
+        settled_at: cells.time()?,
+        service,
+    })
+}
+
+/// All rows, or which table cannot be read.
+pub fn read_rows<T>(
+    table: &'static str,
+    rows: &[SqliteRow],
+    read: impl Fn(&mut Cells<'_>) -> std::result::Result<T, Problem>,
+) -> Result<Vec<T>> {
+    let read_ones = rows.iter().map(|row| read(&mut Cells::of(row)));
+    read_ones.collect::<std::result::Result<_, _>>().map_err(|problem| StoreError::CorruptTable { table, problem })
+}
