@@ -5,47 +5,97 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rules::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::guard::{Guard, Jump, Reading};
+
+/// Tells the time, and whether it can be believed. Clones are one clock.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    time: Time,
+    guard: Arc<Guard>,
+}
 
 #[derive(Clone, Debug)]
-pub enum Clock {
-    System,
-    /// The system's, moved by so many seconds: a rehearsal of another hour.
-    Shifted {
-        by_secs: i64,
-    },
+enum Time {
+    /// The system's, moved by so many seconds.
+    System { by_secs: i64 },
     /// Stands where it is set.
     Simulated(Arc<AtomicI64>),
 }
 
-impl Clock {
-    pub fn simulated(start: Timestamp) -> Self {
-        Self::Simulated(Arc::new(AtomicI64::new(start.secs())))
-    }
-
-    /// The system's clock, moved so that it says `start` now.
-    pub fn starting_at(start: Timestamp) -> Self {
-        Self::Shifted { by_secs: start.secs() - Self::System.now().secs() }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub fn now(&self) -> Timestamp {
-        let system = || match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-            Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
-        };
+impl Time {
+    fn now(&self) -> Timestamp {
         match self {
-            Self::System => Timestamp::from_secs(system()),
-            Self::Shifted { by_secs } => Timestamp::from_secs(system() + by_secs),
+            Self::System { by_secs } => system().plus_secs(*by_secs),
             Self::Simulated(secs) => Timestamp::from_secs(secs.load(Ordering::SeqCst)),
         }
     }
 
+    /// Beside the wall clock the one that only counts on, also while the machine sleeps.
+    fn reading(&self) -> Reading {
+        let wall = self.now();
+        let since_boot = match self {
+            Self::System { .. } => clock_gettime(ClockId::Boottime).tv_sec,
+            Self::Simulated(_) => wall.secs(),
+        };
+        Reading { wall, since_boot }
+    }
+}
+
+impl Clock {
+    fn of(time: Time) -> Self {
+        let guard = Arc::new(Guard::new(time.reading()));
+        Self { time, guard }
+    }
+
+    pub fn system() -> Self {
+        Self::of(Time::System { by_secs: 0 })
+    }
+
+    /// The system's clock, moved so that it says `start` now: a rehearsal of another hour.
+    pub fn starting_at(start: Timestamp) -> Self {
+        Self::of(Time::System { by_secs: start.secs() - system().secs() })
+    }
+
+    pub fn simulated(start: Timestamp) -> Self {
+        Self::of(Time::Simulated(Arc::new(AtomicI64::new(start.secs()))))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.time.now()
+    }
+
+    /// The time to decide by: none while the clock is in doubt.
+    pub fn trusted(&self) -> Result<Timestamp, Jump> {
+        self.guard.judge(self.time.reading())
+    }
+
+    /// Doubts the clock until somebody says that it is right.
+    pub fn doubt(&self, jump: Jump) {
+        self.guard.doubt(jump);
+    }
+
+    /// What the clock says is right from now on.
+    pub fn trust(&self) {
+        self.guard.trust(self.time.reading());
+    }
+
     /// Moves a simulated clock forward to `at`; the others move by themselves.
     pub fn advance_to(&self, at: Timestamp) {
-        if let Self::Simulated(secs) = self {
+        if let Time::Simulated(secs) = &self.time {
             secs.fetch_max(at.secs(), Ordering::SeqCst);
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn system() -> Timestamp {
+    let secs = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    };
+    Timestamp::from_secs(secs)
 }
 
 /// Measures how long something takes, on the clock that never jumps.
@@ -80,5 +130,16 @@ mod tests {
         let start = Timestamp::from_secs(1_000_000);
         let passed = Clock::starting_at(start).now().secs() - start.secs();
         assert!((0..5).contains(&passed), "{passed}");
+    }
+
+    #[test]
+    fn the_systems_clock_is_believed_as_long_as_it_does_not_jump() {
+        let clock = Clock::system();
+        let told = clock.trusted().expect("no jump");
+        assert!((0..5).contains(&(told.secs() - clock.now().secs()).abs()));
+        clock.doubt(Jump { observed: told, expected: told });
+        assert!(clock.clone().trusted().is_err());
+        clock.trust();
+        assert!(clock.trusted().is_ok());
     }
 }

@@ -3,6 +3,8 @@
 use providers::Unreachable;
 use store::StoreError;
 
+use crate::guard::Jump;
+
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     #[error(transparent)]
@@ -19,6 +21,10 @@ pub enum JobError {
     DoneElsewhere(String),
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+    #[error(transparent)]
+    Clock(#[from] Jump),
+    #[error("account `{account}` waits for run {run} of {job}, which is held: see `bursar runs show {run}`")]
+    Held { account: String, run: i64, job: String },
     #[error("{violations} invariants of the books are broken: run `bursar verify`")]
     BooksBroken { violations: usize },
 }

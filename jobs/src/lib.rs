@@ -11,9 +11,17 @@ mod renew_services;
 mod verify_books;
 
 mod clock;
+mod guard;
+
+#[cfg(test)]
+mod control_tests;
 mod error;
+mod hold;
 mod job;
 mod office;
+#[cfg(test)]
+mod office_tests;
+mod preview;
 mod reference;
 mod runs;
 mod scheduler;
@@ -26,10 +34,14 @@ mod testing;
 
 pub use clock::{Clock, Stopwatch};
 pub use error::JobError;
+pub use guard::{ClockWatch, Jump};
+pub use hold::Band;
 pub use job::{Registered, Wakes};
 pub use office::{Acted, Decided, Office};
+pub use preview::{Preview, preview, preview_of_held, stops};
 pub use runs::{
-    BATCH_ACCOUNTS, ShardEnd, ShardWork, next_slot, open_run, open_slot, open_sweep, rewake, work_run, work_shard,
+    BATCH_ACCOUNTS, RunOrder, ShardEnd, ShardWork, next_slot, open_run, open_slot, open_sweep, rewake, work_run,
+    work_shard,
 };
 pub use scheduler::{Scheduler, Ticked, end_silence};
 pub use stop::Stop;

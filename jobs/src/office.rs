@@ -5,12 +5,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use providers::{CardCharge, Cards};
 use rules::{
-    Account, AccountId, Action, Answer, Changes, Context, NewAccount, Policy, Progress, Refusal, Timestamp, due_seconds,
+    Account, AccountId, Action, Answer, Changes, Context, DueKind, NewAccount, Policy, Progress, Refusal, Timestamp,
+    due_seconds,
 };
-use store::{Commit, CorruptAccount, OpenIntent, Outcome, Revision, Scope, ShardProgress, Stamp, Store, StoreError};
+use store::{
+    Commit, CorruptAccount, Hold, OpenIntent, Outcome, Revision, Scope, ShardProgress, Stamp, Store, StoreError,
+};
 
 use crate::clock::Clock;
 use crate::error::JobError;
+use crate::hold::Band;
 use crate::reference::Reference;
 use crate::stop::Stop;
 use crate::tally::Tally;
@@ -29,6 +33,8 @@ pub struct Office {
     pub store: Store,
     pub clock: Clock,
     pub policy: Arc<Policy>,
+    /// Beyond it a calendar run is held; none, and every run goes by itself.
+    pub band: Option<Band>,
     /// Asked for, work ends between two batches.
     pub stop: Stop,
     cards: Arc<dyn Cards>,
@@ -40,6 +46,19 @@ pub struct Decided {
     revision: Revision,
     commits: Vec<Commit>,
     faults: Vec<(AccountId, String)>,
+    /// Accounts that were left because they wait for a held run.
+    held: i64,
+}
+
+impl Decided {
+    pub fn changes(&self) -> impl Iterator<Item = &Changes> {
+        self.commits.iter().map(|commit| &commit.changes)
+    }
+
+    /// Accounts on which nothing could be decided.
+    pub fn faults(&self) -> i64 {
+        i64::try_from(self.faults.len()).unwrap_or(i64::MAX)
+    }
 }
 
 /// How an action ended.
@@ -50,10 +69,16 @@ impl Office {
     pub async fn open(store: Store, clock: Clock, policy: Policy, cards: Arc<dyn Cards>) -> Result<Self, JobError> {
         let (policy, stop) = (Arc::new(policy), Stop::default());
         let reference = Arc::new(RwLock::new(Arc::new(Reference::read(&store).await?)));
-        Ok(Self { store, clock, policy, stop, cards, reference })
+        Ok(Self { store, clock, policy, band: None, stop, cards, reference })
     }
 
-    /// Reads price lists and outages anew.
+    /// The same with a band.
+    #[must_use]
+    pub fn with_band(self, band: Option<Band>) -> Self {
+        Self { band, ..self }
+    }
+
+    /// Reads price lists, outages and held runs anew.
     pub async fn reload(&self) -> Result<(), JobError> {
         let reference = Reference::read(&self.store).await?;
         *self.reference.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(reference);
@@ -111,14 +136,41 @@ impl Office {
         Ok(tally)
     }
 
-    /// Loads accounts and decides what is due on them, without writing.
+    /// Loads accounts and decides what is due on them, without writing. Those that wait for a held run are left.
     pub async fn decide(&self, accounts: &[AccountId], until: Timestamp) -> Result<Decided, JobError> {
+        let is_free =
+            |account: &Account, reference: &Reference| reference.hold_on(account, &self.policy, until).is_none();
+        self.decide_if(accounts, until, is_free).await
+    }
+
+    /// The same for a look ahead: held runs don't count, and of accounts without anything of `kind` due nothing is
+    /// decided.
+    pub async fn decide_regardless(
+        &self,
+        accounts: &[AccountId],
+        kind: Option<DueKind>,
+        until: Timestamp,
+    ) -> Result<Decided, JobError> {
+        let concerns = |account: &Account, reference: &Reference| {
+            let due = due_seconds(account, &reference.context(&self.policy));
+            kind.is_none_or(|kind| due.iter().any(|(of, at)| *of == kind && at.is_some_and(|at| at <= until)))
+        };
+        self.decide_if(accounts, until, concerns).await
+    }
+
+    async fn decide_if(
+        &self,
+        accounts: &[AccountId],
+        until: Timestamp,
+        concerns: impl Fn(&Account, &Reference) -> bool,
+    ) -> Result<Decided, JobError> {
         let loaded = self.store.accounts_load(accounts, Scope::Unfinished).await?;
         let reference = self.reference();
         let cx = &reference.context(&self.policy);
-        let mut decided = Decided { revision: reference.revision, commits: Vec::new(), faults: Vec::new() };
+        let mut decided = Decided { revision: reference.revision, commits: Vec::new(), faults: Vec::new(), held: 0 };
         for account in loaded {
             match account {
+                Ok(account) if !concerns(&account, &reference) => decided.held += 1,
                 Ok(account) => {
                     let (id, name) = (account.id, account.name.clone());
                     // A bug that panics on one account must not stop the others.
@@ -143,8 +195,11 @@ impl Office {
         decided: Decided,
         mut progress: Option<&mut ShardProgress>,
     ) -> Result<(Tally, Vec<AccountId>), JobError> {
-        let Decided { revision, commits, mut faults } = decided;
+        let Decided { revision, commits, mut faults, held } = decided;
         let mut written = Written::default();
+        if held > 0 {
+            written.tally.count("held", held);
+        }
         let run = progress.as_ref().map(|progress| progress.run);
         let stamp = Stamp { recorded_at: self.clock.now(), run, revision };
         let hoped = progress.as_deref().map(|progress| advance(progress, &commits));
@@ -242,6 +297,9 @@ impl Office {
             let name = account.name.clone();
             let waited = account.waiting.as_ref().map(|waiting| waiting.key.clone());
             let reference = self.reference();
+            if let Some(Hold { run, job, .. }) = reference.hold_on(&account, &self.policy, now) {
+                return Err(JobError::Held { account: name, run: run.0, job: job.clone() });
+            }
             let cx = &reference.context(&self.policy);
             let decided = if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
             let changes = decided
@@ -352,241 +410,5 @@ impl Written {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use providers::CardScript;
-    use rules::{Micros, TransferKind};
-
-    use super::*;
-    use crate::testing::{Bench, Books, at, change_plan, counts, create, units};
-
-    const MONTH: &str = "2026-04-01T00:00:00Z";
-
-    #[tokio::test]
-    async fn an_account_that_cannot_be_settled_is_parked_and_the_others_go_on() {
-        let bench = Bench::at("2026-03-15T00:00:00Z").await;
-        let ann = bench.customer("ann", "monthly", 100).await;
-        let vast = bench.customer("vast", "vast", 100).await;
-        let zoe = bench.customer("zoe", "monthly", 100).await;
-        bench.advance(MONTH);
-        let before = bench.books().await.accounts[1].clone();
-        assert_eq!(bench.due("issue_invoices").await, [ann, vast, zoe]);
-        let tally = bench.run("issue_invoices").await.expect("a run");
-        assert_eq!((tally.done, tally.counts["invoice.paid"], tally.counts["parked"]), (2, 2, 1));
-        let books = bench.books().await;
-        assert_eq!(books.accounts[1], before, "nothing of it was written");
-        let parked = bench.office.store.parked().await.expect("a list");
-        let [one] = parked.as_slice() else { panic!("{parked:?}") };
-        assert_eq!((one.account, one.name.as_str(), one.tries), (vast, "vast", 1));
-        assert!(one.error.contains("vast") && one.error.contains("9223372036854.775807"), "{}", one.error);
-        // Its run is done: nobody waits for it.
-        assert_eq!(bench.office.store.runs_unfinished().await.expect("runs"), []);
-        bench.verified().await;
-    }
-
-    #[tokio::test]
-    async fn a_parked_account_is_tried_again_after_longer_and_longer() {
-        let bench = Bench::at("2026-03-15T00:00:00Z").await;
-        let vast = bench.customer("vast", "vast", 0).await;
-        bench.advance(MONTH);
-        let mut waits = Vec::new();
-        for _ in 0..14 {
-            let tally = bench.office.settle(&[vast], bench.now(), None).await.expect("no fault");
-            assert_eq!((tally.done, counts(&tally)), (0, vec![("parked", 1)]));
-            let parked = bench.office.store.parked().await.expect("a list").remove(0);
-            assert_eq!(parked.parked_at, at(MONTH), "since when it is parked");
-            waits.push(parked.next_try_at.secs() - bench.now().secs());
-            // Until then no job sees it.
-            bench.advance(&parked.next_try_at.plus_secs(-1).to_string());
-            assert_eq!(bench.due("issue_invoices").await, []);
-            bench.advance(&parked.next_try_at.to_string());
-            assert_eq!(bench.due("issue_invoices").await, [vast]);
-        }
-        let doubling: Vec<i64> = (0..14).map(|tries| (60 << tries).min(rules::DAY)).collect();
-        assert_eq!(waits, doubling);
-    }
-
-    #[tokio::test]
-    async fn an_account_that_settles_is_parked_no_more() {
-        let bench = Bench::at("2026-03-15T00:00:00Z").await;
-        let vast = bench.customer("vast", "vast", 0).await;
-        bench.advance(MONTH);
-        bench.run("issue_invoices").await;
-        assert_eq!(bench.office.store.parked().await.expect("a list").len(), 1);
-        // The price is corrected: of two lists of one second the later one stands.
-        let mut corrected = bench.office.store.price_lists().await.expect("lists").remove(0).list;
-        corrected.get_mut("vast").expect("a plan").price = units(10);
-        let published = bench.office.store.price_list_insert(&corrected, Timestamp::BEGINNING, "admin", bench.now());
-        published.await.expect("published");
-        bench.office.reload().await.expect("reloaded");
-        bench.advance("2026-04-01T00:01:00Z");
-        let tally = bench.office.settle(&[vast], bench.now(), None).await.expect("no fault");
-        assert_eq!((tally.done, tally.counts["invoice.issued"]), (1, 1));
-        assert_eq!(bench.office.store.parked().await.expect("a list"), []);
-    }
-
-    /// A decision with an older price list than is in force is refused, and made anew with that one.
-    #[tokio::test]
-    async fn a_decision_with_an_older_list_writes_nothing() {
-        let bench = Bench::at("2026-03-02T12:00:00Z").await;
-        let ann = bench.customer("ann", "daily", 100).await;
-        bench.advance("2026-03-03T00:00:00Z");
-        let stale = bench.office.decide(&[ann], bench.now()).await.expect("decided");
-        let mut dearer = bench.office.store.price_lists().await.expect("lists").remove(0).list;
-        dearer.get_mut("daily").expect("a plan").price = units(10);
-        let published = bench.office.store.price_list_insert(&dearer, bench.now(), "admin", bench.now());
-        published.await.expect("published");
-        let (tally, left) = bench.office.commit(stale, None).await.expect("committed");
-        assert_eq!((tally.done, left), (0, vec![ann]));
-        let before = bench.wallet("ann").await;
-        // This office has not heard of the list yet.
-        bench.office.settle(&[ann], bench.now(), None).await.expect("settled");
-        assert_eq!(before.get() - bench.wallet("ann").await.get(), units(10).get());
-        bench.verified().await;
-    }
-
-    /// A decision on an account that moved meanwhile is refused whole, and made anew.
-    #[tokio::test]
-    async fn a_stale_decision_writes_nothing() {
-        let bench = Bench::at("2026-03-02T12:00:00Z").await;
-        let ann = bench.customer("ann", "daily", 100).await;
-        let bob = bench.customer("bob", "daily", 100).await;
-        bench.advance("2026-03-03T00:00:00Z");
-        let stale = bench.office.decide(&[ann, bob], bench.now()).await.expect("decided");
-        bench.receive(ann, "p1", 50).await;
-        let (tally, left) = bench.office.commit(stale, None).await.expect("committed");
-        assert_eq!((tally.done, left), (1, vec![ann]));
-        assert_eq!(bench.wallet("ann").await, units(95));
-        bench.office.settle(&[ann], bench.now(), None).await.expect("settled");
-        assert_eq!(bench.wallet("ann").await, units(135));
-        bench.verified().await;
-    }
-
-    /// Two workers on the same accounts, at once and one long after the other.
-    #[tokio::test]
-    async fn two_offices_leave_the_books_of_one() {
-        let mut outcomes: Vec<Books> = Vec::new();
-        for two in [false, true] {
-            let bench = Bench::at("2026-03-01T00:00:00Z").await;
-            for name in ["ann", "bob", "cay"] {
-                let id = bench.customer(name, "daily", 700).await;
-                bench.create(id, &format!("{name}-2"), "monthly").await;
-                bench.create(id, &format!("{name}-3"), "term").await;
-            }
-            let (all, other) = (bench.all().await, bench.another_office().await);
-            for now in ["2026-03-05T00:00:00Z", MONTH, "2026-05-02T00:00:00Z"] {
-                bench.advance(now);
-                if two {
-                    let late = other.decide(&all, bench.now()).await.expect("decided");
-                    let (one, another) = tokio::join!(
-                        bench.office.settle_and_collect(&all, bench.now()),
-                        other.settle_and_collect(&all, bench.now())
-                    );
-                    one.and(another).expect("settled");
-                    let (tally, stale) = other.commit(late, None).await.expect("committed");
-                    assert_eq!((tally.done, stale), (0, all.clone()));
-                } else {
-                    bench.office.settle_and_collect(&all, bench.now()).await.expect("settled");
-                }
-            }
-            bench.verified().await;
-            outcomes.push(bench.books().await);
-        }
-        assert_eq!(outcomes[0], outcomes[1]);
-    }
-
-    /// Receipts of several accounts at the same seconds, in whatever order they arrive and are worked off.
-    #[tokio::test]
-    async fn receipts_of_different_accounts_do_not_meet() {
-        let mut outcomes: Vec<Books> = Vec::new();
-        for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
-            let bench = Bench::at("2026-03-01T00:00:00Z").await;
-            let mut ids = Vec::new();
-            for name in ["ann", "bob", "cay"] {
-                bench.cards.script(name, CardScript::Fails);
-                let id = bench.customer(name, "monthly", 0).await;
-                bench.cards.script(name, CardScript::Fails);
-                ids.push(id);
-            }
-            bench.advance("2026-04-09T00:00:00Z");
-            bench.office.settle_and_collect(&ids, bench.now()).await.expect("settled");
-            for payment in 0..2 {
-                bench.advance(["2026-04-09T00:01:00Z", "2026-04-09T00:02:00Z"][payment]);
-                for index in order {
-                    bench.receive(ids[index], &format!("{index}-{payment}"), 13).await;
-                }
-            }
-            for index in order {
-                bench.office.settle_and_collect(&[ids[index]], bench.now()).await.expect("settled");
-            }
-            bench.verified().await;
-            outcomes.push(bench.books().await);
-        }
-        assert!(outcomes.iter().all(|books| *books == outcomes[0]));
-        assert!(outcomes[0].events.iter().any(|event| event.kind == "account.restored"));
-    }
-
-    /// A trial's account whose upgrade waits for a silent provider.
-    async fn waiting() -> (Bench, AccountId) {
-        let bench = Bench::at("2026-03-15T00:00:00Z").await;
-        let ann = bench.open_in_trial("ann").await;
-        bench.create(ann, "ann-1", "monthly").await;
-        bench.cards.fall_silent(true);
-        let acted = bench.office.act(ann, &change_plan("ann-1", "large"), bench.now()).await;
-        assert!(matches!(acted, Err(JobError::Waits(_))), "{acted:?}");
-        (bench, ann)
-    }
-
-    #[tokio::test]
-    async fn an_action_that_waits_goes_on_when_the_provider_answers() {
-        let (bench, ann) = waiting().await;
-        bench.advance("2026-03-15T00:01:00Z");
-        bench.cards.fall_silent(false);
-        assert_eq!(bench.due("collect_payments").await, [ann]);
-        bench.run("collect_payments").await;
-        let books = bench.books().await;
-        let changed = books.events.iter().find(|event| event.kind == "service.changed").expect("changed");
-        assert_eq!(changed.at, at("2026-03-15T00:00:00Z"));
-        let credits: Vec<Micros> = books.ledger.iter().map(|row| row.amount).collect();
-        assert_eq!(credits, [bench.cards.taken()]);
-        assert_eq!(books.ledger[0].kind, TransferKind::CardCredit);
-        bench.verified().await;
-    }
-
-    #[tokio::test]
-    async fn an_action_that_waits_for_too_long_is_refused_and_charges_nothing_later() {
-        let (bench, ann) = waiting().await;
-        bench.advance("2026-03-15T00:02:00Z");
-        bench.run("collect_payments").await;
-        bench.cards.fall_silent(false);
-        bench.advance("2026-03-20T00:00:00Z");
-        bench.run("collect_payments").await;
-        let books = bench.books().await;
-        assert_eq!((books.ledger.len(), books.events.len()), (0, 1));
-        assert_eq!(bench.cards.taken(), Micros::ZERO);
-        // Asked for again, it is another charge.
-        bench.act(ann, change_plan("ann-1", "large")).await;
-        assert_eq!(bench.wallet("ann").await, bench.cards.taken());
-    }
-
-    /// An action behind one that waits has its own outcome, and each is done once.
-    #[tokio::test]
-    async fn an_action_behind_one_that_waits_is_done_once() {
-        let (bench, ann) = waiting().await;
-        let key = bench.cards.keys().remove(0);
-        bench.office.store.intent_answer(ann, &key, Answer::Succeeded, bench.now()).await.expect("stored");
-        bench.cards.fall_silent(false);
-        bench.advance("2026-03-16T00:00:00Z");
-        let acted = bench.office.act(ann, &create("ann-2", "large"), bench.now()).await;
-        assert_eq!(acted.expect("no fault"), Ok(()));
-        let told: Vec<String> = bench.books().await.events.into_iter().map(|event| event.kind).collect();
-        assert_eq!(told, ["service.created", "service.changed", "service.created"]);
-        bench.cards.script("ann", CardScript::Fails);
-        let acted = bench.office.act(ann, &create("ann-3", "large"), bench.now()).await;
-        assert_eq!(acted.expect("no fault"), Err(Refusal::PaymentFailed));
-        bench.verified().await;
     }
 }

@@ -4,11 +4,13 @@ use std::str::FromStr;
 
 use cron::Schedule;
 use rules::{AccountId, Timestamp};
-use store::{NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, Wake};
+use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, StoreError, Wake};
 
 use crate::error::JobError;
+use crate::hold::COMPARED;
 use crate::job::Registered;
 use crate::office::Office;
+use crate::preview::{Preview, preview};
 use crate::tally::Tally;
 
 /// Accounts that are loaded, decided and committed together: well below 200 ms, so that nobody waits long.
@@ -16,6 +18,9 @@ pub const BATCH_ACCOUNTS: usize = 128;
 
 /// Accounts of a shard: what one worker takes at a time.
 const SHARD_ACCOUNTS: i64 = 4096;
+
+/// Who asks for what comes by itself.
+const SCHEDULE: &str = "schedule";
 
 /// For how long a worker that shows no progress keeps its shard.
 const CLAIM_SECS: i64 = 60;
@@ -35,46 +40,127 @@ pub fn due_slots(job: &Registered, after: Timestamp, now: Timestamp) -> Vec<Time
     seconds.take_while(|slot| *slot <= now).collect()
 }
 
-/// The slots that a calendar job has not run: all since the last one, or the newest for a new job.
-pub async fn missed_slots(office: &Office, job: &Registered, now: Timestamp) -> Result<Vec<Timestamp>, JobError> {
-    match office.store.last_slot(job.name).await? {
-        Some(last) => Ok(due_slots(job, last, now)),
+/// The slots that a calendar job has not run: all since the last one, or the newest for a new job. None while all
+/// of them are older than its schedule or its un-pausing: the next one's run covers them.
+pub async fn missed_slots(
+    office: &Office,
+    job: &Registered,
+    control: Option<&JobControl>,
+    now: Timestamp,
+) -> Result<Vec<Timestamp>, JobError> {
+    let mut slots = match office.store.last_slot(job.name).await? {
+        // Before its schedule was edited other slots were counted, which are not missed.
+        Some(last) => due_slots(job, control.map_or(last, |control| last.max(control.cron_since)), now),
         // A new job starts with its newest slot: it settles everything older anyway.
-        None => Ok(due_slots(job, now.plus_secs(-32 * rules::DAY), now).pop().into_iter().collect()),
+        None => due_slots(job, now.plus_secs(-32 * rules::DAY), now).pop().into_iter().collect(),
+    };
+    if slots.last() <= control.map(|control| &control.slots_after) {
+        slots.clear();
+    }
+    Ok(slots)
+}
+
+/// What a run is opened for.
+#[derive(Clone, Copy, Debug)]
+pub struct RunOrder<'a> {
+    pub slot: Option<Timestamp>,
+    pub covered: &'a [Timestamp],
+    pub asked_by: &'a str,
+    pub starts_at: Timestamp,
+    pub retry_of: Option<RunId>,
+    /// On one account alone.
+    pub only: Option<AccountId>,
+}
+
+impl<'a> RunOrder<'a> {
+    /// By somebody, at once, on all accounts.
+    pub const fn by(asked_by: &'a str, now: Timestamp) -> Self {
+        Self { slot: None, covered: &[], asked_by, starts_at: now, retry_of: None, only: None }
     }
 }
 
-/// Opens the run of the newest missed slot of a calendar job; the older ones are recorded as covered by it.
+/// Opens the run of the newest missed slot of a calendar job; the older ones are recorded as covered by it. What it
+/// would do is counted first: beyond the band it is held. While one of its runs is held or it is paused, none opens.
 pub async fn open_slot(office: &Office, job: &Registered, now: Timestamp) -> Result<Option<Run>, JobError> {
-    let mut slots = missed_slots(office, job, now).await?;
+    let controls = office.store.job_controls().await?;
+    let control = controls.iter().find(|control| control.job == job.name);
+    let is_held = office.store.holds().await?.iter().any(|hold| hold.job == job.name);
+    if is_held || control.is_some_and(|control| control.pause.is_some()) {
+        return Ok(None);
+    }
+    let mut slots = missed_slots(office, job, control, now).await?;
     let Some(slot) = slots.pop() else { return Ok(None) };
-    open_run(office, job, Some(slot), &slots, "schedule", now).await
+    let order = RunOrder { slot: Some(slot), covered: &slots, ..RunOrder::by(SCHEDULE, now) };
+    let Some(band) = office.band.filter(|_| job.due_kind.is_some()) else {
+        return open_run(office, job, &order, now).await;
+    };
+    let slots = u32::try_from(slots.len() + 1).unwrap_or(u32::MAX);
+    let preview = Preview { slots, ..preview(office, job, None, now, |_| {}).await? };
+    let beyond = band.beyond(&preview, &office.store.runs_to_compare(job.name, COMPARED).await?);
+    open(office, job, &order, Some((&preview, beyond.as_deref())), now).await
 }
 
 /// Opens a run of a sweep, if anything is due and none is under way.
 pub async fn open_sweep(office: &Office, job: &Registered, now: Timestamp) -> Result<Option<Run>, JobError> {
-    if (job.due_count)(office, now).await? == 0 {
+    if (job.due_count)(office, now).await? == 0 || is_paused(office, job.name).await? {
         return Ok(None);
     }
-    let under_way = office.store.runs_unfinished().await?.iter().any(|run| run.job == job.name);
-    if under_way { Ok(None) } else { open_run(office, job, None, &[], "schedule", now).await }
+    let under_way = office.store.runs_unfinished().await?;
+    if under_way.iter().any(|run| run.job == job.name && run.starts_at <= now) {
+        return Ok(None);
+    }
+    open_run(office, job, &RunOrder::by(SCHEDULE, now), now).await
+}
+
+pub async fn is_paused(office: &Office, job: &str) -> Result<bool, JobError> {
+    let controls = office.store.job_controls().await?;
+    Ok(controls.iter().any(|control| control.job == job && control.pause.is_some()))
 }
 
 /// Opens a run, cut into shards by account; none if another daemon has its slot.
 pub async fn open_run(
     office: &Office,
     job: &Registered,
-    slot: Option<Timestamp>,
-    covered: &[Timestamp],
-    asked_by: &str,
+    order: &RunOrder<'_>,
     now: Timestamp,
 ) -> Result<Option<Run>, JobError> {
-    let total = (job.due_count)(office, now).await?;
-    let shards = match office.store.account_ids_range().await? {
+    open(office, job, order, None, now).await
+}
+
+async fn open(
+    office: &Office,
+    job: &Registered,
+    order: &RunOrder<'_>,
+    looked: Option<(&Preview, Option<&str>)>,
+    now: Timestamp,
+) -> Result<Option<Run>, JobError> {
+    let total = match (order.only, looked) {
+        (Some(_), _) => 1,
+        (None, Some((preview, _))) => preview.accounts,
+        (None, None) => (job.due_count)(office, now).await?,
+    };
+    let range = office.store.account_ids_range().await?;
+    let shards = match order.only.map(|only| (only, only)).or(range) {
         Some((first, last)) => shards_of(first, last),
         None => vec![(AccountId(0), AccountId(0))],
     };
-    let new = NewRun { job: job.name, slot, asked_by, covered, shards: &shards, total, now };
+    let preview = looked.map(|(preview, _)| serde_json::to_string(preview)).transpose();
+    let preview = preview.map_err(|error| StoreError::Queue(error.to_string()))?;
+    let RunOrder { slot, covered, asked_by, starts_at, retry_of, .. } = *order;
+    let new = NewRun {
+        job: job.name,
+        due_kind: job.due_kind,
+        slot,
+        asked_by,
+        starts_at,
+        retry_of,
+        covered,
+        preview: preview.as_deref(),
+        held_for: looked.and_then(|(_, beyond)| beyond),
+        shards: &shards,
+        total,
+        now,
+    };
     Ok(office.store.run_open(&new).await?)
 }
 
@@ -89,7 +175,7 @@ fn shards_of(first: AccountId, last: AccountId) -> Vec<(AccountId, AccountId)> {
 pub enum ShardEnd {
     /// It was done before, or is another worker's.
     NotOurs,
-    /// A stop was asked for between two batches: the next wake goes on from there.
+    /// A stop was asked for, or the job was paused, between two batches: a later wake goes on from there.
     Stopped,
     Done,
     /// It was the last of its run, which is done with it.
@@ -120,7 +206,10 @@ pub async fn work_shard(
     shard: u32,
     worker: &str,
 ) -> Result<ShardWork, JobError> {
-    let now = office.clock.now();
+    let now = office.clock.trusted()?;
+    if is_paused(office, job.name).await? {
+        return Ok(ShardWork { tally: Tally::default(), end: ShardEnd::Stopped });
+    }
     let Some(claimed) = office.store.shard_claim(run, shard, worker, now, now.plus_secs(CLAIM_SECS)).await? else {
         return Ok(ShardWork { tally: Tally::default(), end: ShardEnd::NotOurs });
     };
@@ -158,10 +247,10 @@ async fn work_batches(
 ) -> Result<(Tally, bool), JobError> {
     let mut tally = Tally::default();
     for batch in due.chunks(BATCH_ACCOUNTS) {
-        if office.stop.is_asked() {
+        if office.stop.is_asked() || is_paused(office, job.name).await? {
             return Ok((tally, true));
         }
-        let now = office.clock.now();
+        let now = office.clock.trusted()?;
         progress.claimed_until = Some(now.plus_secs(CLAIM_SECS));
         match (job.work)(office, batch, now, Some(&mut *progress)).await {
             Ok(worked) => tally.merge(worked),
@@ -179,9 +268,11 @@ async fn work_batches(
 /// Claims of `gone` count for nothing: it worked before a restart, under the same name.
 pub async fn rewake(office: &Office, gone: Option<&str>, now: Timestamp) -> Result<usize, JobError> {
     office.store.runs_heal(now).await?;
+    let controls = office.store.job_controls().await?;
+    let is_paused = |job: &str| controls.iter().any(|control| control.job == job && control.pause.is_some());
     let mut wakes = Vec::new();
     for run in office.store.runs_unfinished().await? {
-        if run.state == RunState::Held {
+        if run.state == RunState::Held || run.starts_at > now || is_paused(&run.job) {
             continue;
         }
         for shard in office.store.shards(run.id).await? {
@@ -198,8 +289,6 @@ pub async fn rewake(office: &Office, gone: Option<&str>, now: Timestamp) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use store::StoreError;
-
     use super::*;
     use crate::testing::{Bench, Books, WORKER, at, named};
 
@@ -244,7 +333,8 @@ mod tests {
         assert_eq!(open_slot(&bench.office, job, bench.now()).await.expect("no fault"), None);
         // Asked for by hand, there may be as many as wanted.
         for _ in 0..2 {
-            let run = open_run(&bench.office, job, None, &[], "admin", bench.now()).await.expect("no fault");
+            let order = RunOrder::by("admin", bench.now());
+            let run = open_run(&bench.office, job, &order, bench.now()).await.expect("no fault");
             assert!(run.is_some_and(|run| run.slot.is_none()));
         }
     }

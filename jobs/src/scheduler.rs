@@ -42,6 +42,7 @@ struct Next {
 /// What a tick did.
 #[derive(Debug, Default)]
 pub struct Ticked {
+    /// Some of them may be held.
     pub opened: Vec<Run>,
     /// Shards that were woken because nobody worked on them.
     pub woken: usize,
@@ -94,6 +95,9 @@ impl Scheduler {
             }
         }
         if self.rewake_at <= now {
+            if let Err(error) = office.reload().await {
+                ticked.problems.push(("reference", error));
+            }
             match self.rewake(office, now).await {
                 Ok(woken) => ticked.woken = woken,
                 Err(error) => ticked.problems.push(("rewake", error)),

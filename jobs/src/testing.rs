@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::job::{Registered, Wakes};
 use crate::tally::Tally;
-use crate::{Clock, Office, job, open_run, open_slot, open_sweep, work_run};
+use crate::{Clock, Office, RunOrder, job, open_run, open_slot, open_sweep, work_run};
 
 pub const WORKER: &str = "test";
 
@@ -217,7 +217,10 @@ impl Bench {
     pub async fn run_again(&self, name: &str) {
         let job = named(name);
         self.run(name).await;
-        let run = open_run(&self.office, job, None, &[], "admin", self.now()).await.expect("opened").expect("a run");
+        let run = open_run(&self.office, job, &RunOrder::by("admin", self.now()), self.now())
+            .await
+            .expect("opened")
+            .expect("a run");
         work_run(&self.office, job, &run, WORKER).await.expect("worked off");
         (job.work)(&self.office, &self.all().await, self.now(), None).await.expect("worked off");
     }

@@ -5,11 +5,23 @@
 create table runs (
     id integer not null primary key,
     job text not null,
+    -- The kind of due work that the job looks for: while it is held, accounts with such work wait.
+    due_kind text,
     slot integer,
+    -- How many slots it settles, with those that it covers.
+    slots integer not null check (slots >= 1),
     asked_by text not null,
+    -- An admin may ask for a later second.
+    starts_at integer not null,
+    -- A failed run is not run again: a new one takes its place and points to it.
+    retry_of integer references runs (id),
     state text not null constraint run_state_is_known check (state in ('queued', 'running', 'done', 'failed', 'held')),
-    -- JSON: what a preview counted, for a run that is or was held.
+    -- JSON: what it would do, counted before its first commit.
     preview text,
+    -- Why it was held, and who let it go on.
+    held_for text,
+    released_at integer,
+    released_by text,
     -- The run whose catching up covers this slot.
     covered_by integer references runs (id),
     opened_at integer not null,
@@ -23,11 +35,19 @@ create table runs (
     counts text not null,
     error text,
     constraint run_end_fits_state check ((state in ('done', 'failed')) = (finished_at is not null)),
+    constraint run_held_says_why check (state <> 'held' or held_for is not null),
+    constraint run_release_is_whole check (
+        (released_at is null) = (released_by is null) and (released_at is null or held_for is not null)
+    ),
     constraint run_covered_is_done check (covered_by is null or (state = 'done' and slot is not null))
 ) strict;
 
 create unique index run_slot_is_opened_once on runs (job, slot) where slot is not null;
 create index runs_of_job on runs (job, id);
+-- Asked for each account that is due, and nearly always empty.
+create index runs_held on runs (due_kind) where state = 'held';
+create index runs_covering on runs (covered_by) where covered_by is not null;
+create index runs_retried on runs (retry_of) where retry_of is not null;
 create index runs_unfinished on runs (state, id) where state in ('queued', 'running', 'held');
 
 create table run_shards (

@@ -10,34 +10,43 @@ use crate::bulk::{Work, push_set};
 use crate::commit::{Commit, DueSeconds};
 use crate::{Result, Store};
 
-/// Parked accounts wait for their own next try.
-macro_rules! unless_parked {
+/// Parked accounts wait for their own next try, and those with something that a held run was opened for wait
+/// for its release.
+macro_rules! unless_waiting {
     ($account:literal) => {
         concat!(
             " and not exists (select 1 from parked where parked.account_id = ",
             $account,
-            " and parked.next_try_at > $2)"
+            " and parked.next_try_at > $2)
+            and not exists (select 1 from runs where runs.state = 'held' and (
+                (runs.due_kind = 'daily'
+                    and exists (select 1 from accounts a where a.id = ",
+            $account,
+            " and a.daily_due_at <= $2))
+                or exists (select 1 from due d where d.account_id = ",
+            $account,
+            " and d.kind = runs.due_kind and d.at <= $2)))"
         )
     };
 }
 
 const DAILY: &str = concat!(
     "select id from accounts where daily_due_at <= $2 and id > $3 and id <= $4 and $1 = 'daily'",
-    unless_parked!("accounts.id"),
+    unless_waiting!("accounts.id"),
     " order by id limit $5"
 );
 
 const OTHERS: &str = concat!(
     "select account_id from due where kind = $1 and at <= $2 and account_id > $3 and account_id <= $4",
-    unless_parked!("due.account_id"),
+    unless_waiting!("due.account_id"),
     " order by account_id limit $5"
 );
 
 const DAILY_COUNT: &str =
-    concat!("select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily'", unless_parked!("accounts.id"));
+    concat!("select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily'", unless_waiting!("accounts.id"));
 
 const OTHERS_COUNT: &str =
-    concat!("select count(*) from due where kind = $1 and at <= $2", unless_parked!("due.account_id"));
+    concat!("select count(*) from due where kind = $1 and at <= $2", unless_waiting!("due.account_id"));
 
 impl Store {
     /// Accounts after `after` up to `last` that have something of `kind` due at or before `now`, rising.
@@ -62,7 +71,7 @@ impl Store {
         Ok(ids.into_iter().map(AccountId).collect())
     }
 
-    /// How many accounts have something of `kind` due, those left out that are parked.
+    /// How many accounts have something of `kind` due, those left out that are parked or wait for a held run.
     pub async fn accounts_due_count(&self, kind: DueKind, now: Timestamp) -> Result<u64> {
         let question = if kind == DueKind::Daily { DAILY_COUNT } else { OTHERS_COUNT };
         let count: i64 =
@@ -81,7 +90,7 @@ impl Store {
     }
 }
 
-pub(crate) use unless_parked;
+pub(crate) use unless_waiting;
 
 /// The daily second has a column of its own in the account's row.
 pub fn daily_due(due: &DueSeconds) -> Option<Timestamp> {

@@ -30,6 +30,8 @@ mod prices;
 mod reference;
 mod withdraw;
 
+mod clock_doubts;
+mod controls;
 mod queue;
 mod runs;
 mod shards;
@@ -40,7 +42,9 @@ mod trail;
 mod verify;
 
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
+pub use clock_doubts::ClockDoubt;
 pub use commit::{Commit, DueSeconds, Outcome, Stamp};
+pub use controls::{JobControl, Pause};
 pub use error::StoreError;
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
@@ -51,7 +55,7 @@ pub use prices::{OwnedService, Published, PublishedList, Withdrawn};
 pub use queue::Wake;
 pub use receipts::{NewReceipt, ReceiptRow};
 pub use reference::Revision;
-pub use runs::{Counts, Moved, NewRun, Run, RunEnd, RunId, RunState};
+pub use runs::{Counts, Hold, Moved, NewRun, Run, RunEnd, RunId, RunState};
 pub use shards::{Shard, ShardProgress, ShardState};
 pub use trail::Statement;
 pub use verify::Violation;

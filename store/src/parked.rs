@@ -45,6 +45,17 @@ impl Store {
         Ok(())
     }
 
+    /// Parked accounts wait no longer: their next try is now.
+    pub async fn parked_retry(&self, now: Timestamp) -> Result<u64> {
+        let mut transaction = self.write().await?;
+        let moved = sqlx::query("update parked set next_try_at = $1 where next_try_at > $1")
+            .bind(now.secs())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(moved.rows_affected())
+    }
+
     /// All that is parked, the longest first.
     pub async fn parked(&self) -> Result<Vec<Parked>> {
         let rows = sqlx::query(

@@ -4,7 +4,7 @@ use rules::{AccountId, Micros, ReceiptKind, Timestamp};
 use sqlx::SqliteConnection;
 
 use crate::cells::{Cells, Problem};
-use crate::due::unless_parked;
+use crate::due::unless_waiting;
 use crate::intents::touch;
 use crate::pages::read_rows;
 use crate::{Result, Store, StoreError};
@@ -103,7 +103,7 @@ impl Store {
     pub async fn accounts_with_receipts_due(&self, now: Timestamp, limit: u32) -> Result<Vec<AccountId>> {
         let ids: Vec<i64> = sqlx::query_scalar(concat!(
             "select distinct account_id from receipts where applied_at is null",
-            unless_parked!("receipts.account_id"),
+            unless_waiting!("receipts.account_id"),
             " order by account_id limit $1"
         ))
         .bind(i64::from(limit))

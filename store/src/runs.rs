@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rules::{AccountId, Micros, Timestamp};
+use rules::{AccountId, DueKind, Micros, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -48,11 +48,21 @@ impl RunState {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewRun<'a> {
     pub job: &'a str,
+    /// What the job looks for; while the run is held, accounts with such work due wait.
+    pub due_kind: Option<DueKind>,
     /// The nominal time of a calendar run; none of a sweep or of what an admin asked for.
     pub slot: Option<Timestamp>,
     pub asked_by: &'a str,
+    /// Nobody works on it before.
+    pub starts_at: Timestamp,
+    /// The run whose place it takes.
+    pub retry_of: Option<RunId>,
     /// Older slots that this run makes up for.
     pub covered: &'a [Timestamp],
+    /// What it would do, as JSON.
+    pub preview: Option<&'a str>,
+    /// Why it is held from the first, if it is.
+    pub held_for: Option<&'a str>,
     /// First and last account of each shard.
     pub shards: &'a [(AccountId, AccountId)],
     /// How many accounts there are to look at.
@@ -65,10 +75,17 @@ pub struct Run {
     pub id: RunId,
     pub job: String,
     pub slot: Option<Timestamp>,
+    /// How many slots it settles, with those that it covers.
+    pub slots: u32,
     pub asked_by: String,
+    pub starts_at: Timestamp,
+    pub retry_of: Option<RunId>,
     pub state: RunState,
-    /// What a preview counted, as JSON, of a run that is or was held.
+    /// What it would do, as JSON, counted before its first commit.
     pub preview: Option<String>,
+    pub held_for: Option<String>,
+    pub released_at: Option<Timestamp>,
+    pub released_by: Option<String>,
     pub covered_by: Option<RunId>,
     pub opened_at: Timestamp,
     pub started_at: Option<Timestamp>,
@@ -78,6 +95,15 @@ pub struct Run {
     pub moved: Moved,
     pub counts: Counts,
     pub error: Option<String>,
+}
+
+/// A held run: accounts with something of its kind due wait for its release.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hold {
+    pub run: RunId,
+    pub job: String,
+    pub kind: Option<DueKind>,
+    pub slot: Option<Timestamp>,
 }
 
 /// How a run ended.
@@ -91,8 +117,8 @@ pub enum RunEnd<'a> {
 macro_rules! select_runs {
     ($tail:literal) => {
         concat!(
-            "select id, job, slot, asked_by, state, preview, covered_by, opened_at, started_at, finished_at, total,
-            done, moved, counts, error from runs ",
+            "select id, job, slot, slots, asked_by, starts_at, retry_of, state, preview, held_for, released_at,
+            released_by, covered_by, opened_at, started_at, finished_at, total, done, moved, counts, error from runs ",
             $tail
         )
     };
@@ -104,16 +130,24 @@ impl Store {
     pub async fn run_open(&self, new: &NewRun<'_>) -> Result<Option<Run>> {
         let mut transaction = self.write().await?;
         let id: Option<i64> = sqlx::query_scalar(
-            "insert into runs (job, slot, asked_by, state, opened_at, total, done, moved, counts)
-            values ($1, $2, $3, 'queued', $4, $5, 0, '{}', '{}')
+            "insert into runs (job, slot, asked_by, state, opened_at, total, done, moved, counts, due_kind, slots,
+                starts_at, retry_of, preview, held_for)
+            values ($1, $2, $3, $4, $5, $6, 0, '{}', '{}', $7, $8, $9, $10, $11, $12)
             on conflict (job, slot) where slot is not null do nothing
             returning id",
         )
         .bind(new.job)
         .bind(new.slot.map(Timestamp::secs))
         .bind(new.asked_by)
+        .bind(if new.held_for.is_some() { RunState::Held } else { RunState::Queued }.name())
         .bind(new.now.secs())
         .bind(i64::try_from(new.total).unwrap_or(i64::MAX))
+        .bind(new.due_kind.map(DueKind::name))
+        .bind(i64::try_from(new.covered.len() + 1).unwrap_or(i64::MAX))
+        .bind(new.starts_at.secs())
+        .bind(new.retry_of.map(|run| run.0))
+        .bind(new.preview)
+        .bind(new.held_for)
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(id) = id.map(RunId) else {
@@ -124,13 +158,83 @@ impl Store {
             cover(&mut transaction, new, *slot, id).await?;
         }
         shards::insert(&mut transaction, id, new.shards).await?;
-        if let Some(queue) = self.queue_name() {
-            let wakes =
-                (0..new.shards.len()).map(|shard| Wake::of_shard(new.job, id, new.slot, shard)).collect::<Vec<_>>();
-            push_wakes(&mut transaction, queue, &wakes).await?;
+        if new.held_for.is_none() && new.starts_at <= new.now {
+            self.push_wakes_of(&mut transaction, (id, new.job, new.slot), new.shards.len()).await?;
         }
         transaction.commit().await?;
         self.run(id).await
+    }
+
+    async fn push_wakes_of(
+        &self,
+        connection: &mut SqliteConnection,
+        (id, job, slot): (RunId, &str, Option<Timestamp>),
+        shards: usize,
+    ) -> Result<()> {
+        let Some(queue) = self.queue_name() else { return Ok(()) };
+        let wakes: Vec<Wake> = (0..shards).map(|shard| Wake::of_shard(job, id, slot, shard)).collect();
+        push_wakes(connection, queue, &wakes).await
+    }
+
+    /// Lets a held run go on; none if it is not held.
+    pub async fn run_release(&self, id: RunId, by: &str, now: Timestamp) -> Result<Option<Run>> {
+        let mut transaction = self.write().await?;
+        let released = sqlx::query(
+            "update runs set state = 'queued', released_at = $2, released_by = $3 where id = $1 and state = 'held'",
+        )
+        .bind(id.0)
+        .bind(now.secs())
+        .bind(by)
+        .execute(&mut *transaction)
+        .await?;
+        if released.rows_affected() == 0 {
+            transaction.rollback().await?;
+            return Ok(None);
+        }
+        let row = sqlx::query(select_runs!("where id = $1")).bind(id.0).fetch_one(&mut *transaction).await?;
+        let run = read_run(&row)?;
+        let shards = shards::of_run(&mut transaction, id).await?.len();
+        self.push_wakes_of(&mut transaction, (id, &run.job, run.slot), shards).await?;
+        transaction.commit().await?;
+        Ok(Some(run))
+    }
+
+    /// Held runs with what their jobs look for.
+    pub async fn holds(&self) -> Result<Vec<Hold>> {
+        let rows = sqlx::query("select id, job, due_kind, slot from runs where state = 'held'")
+            .fetch_all(self.readers())
+            .await?;
+        let read = |cells: &mut Cells<'_>| -> std::result::Result<Hold, Problem> {
+            let (run, job, kind, slot) = (RunId(cells.int()?), cells.text()?, cells.maybe_text()?, cells.maybe_time()?);
+            let kind = DueKind::ALL.into_iter().find(|known| Some(known.name()) == kind.as_deref());
+            Ok(Hold { run, job, kind, slot })
+        };
+        let holds = rows.iter().map(|row| read(&mut Cells::of(row)));
+        holds
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|problem| StoreError::CorruptTable { table: "runs", problem })
+    }
+
+    /// The newest calendar runs of a job that looked at accounts and are done: what a preview is compared with.
+    pub async fn runs_to_compare(&self, job: &str, limit: u32) -> Result<Vec<Run>> {
+        let rows = sqlx::query(select_runs!(
+            "where job = $1 and state = 'done' and slot is not null and done > 0 order by id desc limit $2"
+        ))
+        .bind(job)
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(read_run).collect()
+    }
+
+    /// Slots of a job that have a row, from the newest back: its strip.
+    pub async fn slots(&self, job: &str, limit: u32) -> Result<Vec<Run>> {
+        let rows = sqlx::query(select_runs!("where job = $1 and slot is not null order by slot desc limit $2"))
+            .bind(job)
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(read_run).collect()
     }
 
     pub async fn run(&self, id: RunId) -> Result<Option<Run>> {
@@ -188,7 +292,7 @@ impl Store {
     pub async fn runs_heal(&self, now: Timestamp) -> Result<u64> {
         let mut transaction = self.write().await?;
         let broken: Vec<i64> = sqlx::query_scalar(
-            "select id from runs where state in ('queued', 'running')
+            "select id from runs where state in ('queued', 'running', 'held') and state <> 'held'
                 and exists (select 1 from run_shards where run_id = runs.id)
                 and not exists (select 1 from run_shards where run_id = runs.id and state <> 'done')
             order by id",
@@ -245,8 +349,9 @@ fn found(written: u64, id: RunId) -> Result<()> {
 /// Records an older slot as done by `by`; one that has a run of its own keeps it.
 async fn cover(connection: &mut SqliteConnection, new: &NewRun<'_>, slot: Timestamp, by: RunId) -> Result<()> {
     sqlx::query(
-        "insert into runs (job, slot, asked_by, state, covered_by, opened_at, finished_at, total, done, moved, counts)
-        values ($1, $2, $3, 'done', $4, $5, $5, 0, 0, '{}', '{}')
+        "insert into runs (job, slot, asked_by, state, covered_by, opened_at, starts_at, finished_at, total, done,
+            moved, counts, slots)
+        values ($1, $2, $3, 'done', $4, $5, $5, $5, 0, 0, '{}', '{}', 1)
         on conflict (job, slot) where slot is not null do nothing",
     )
     .bind(new.job)
@@ -265,9 +370,15 @@ fn read_run(row: &SqliteRow) -> Result<Run> {
             id: RunId(cells.int()?),
             job: cells.text()?,
             slot: cells.maybe_time()?,
+            slots: cells.small()?,
             asked_by: cells.text()?,
+            starts_at: cells.time()?,
+            retry_of: cells.maybe_int()?.map(RunId),
             state: cells.name()?,
             preview: cells.maybe_text()?,
+            held_for: cells.maybe_text()?,
+            released_at: cells.maybe_time()?,
+            released_by: cells.maybe_text()?,
             covered_by: cells.maybe_int()?.map(RunId),
             opened_at: cells.time()?,
             started_at: cells.maybe_time()?,

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use crate::{Result, StoreError};
 
 /// Version, name and text of each migration. An applied one is never edited; the next one corrects it.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "accounts", include_str!("../../migrations/sqlite/0001_accounts.sql")),
     (2, "runs", include_str!("../../migrations/sqlite/0002_runs.sql")),
     (3, "invoices", include_str!("../../migrations/sqlite/0003_invoices.sql")),
@@ -17,6 +17,7 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     (6, "payments", include_str!("../../migrations/sqlite/0006_payments.sql")),
     (7, "due", include_str!("../../migrations/sqlite/0007_due.sql")),
     (8, "reference", include_str!("../../migrations/sqlite/0008_reference.sql")),
+    (9, "control", include_str!("../../migrations/sqlite/0009_control.sql")),
 ];
 
 /// The schema that this program needs.

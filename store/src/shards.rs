@@ -60,7 +60,8 @@ macro_rules! select_shards {
 }
 
 impl Store {
-    /// Claims a shard until `until`; none if it is done or another worker's claim still stands.
+    /// Claims a shard until `until`; none if it is done, another worker's claim still stands, or its run is held
+    /// or not to start yet.
     pub async fn shard_claim(
         &self,
         run: RunId,
@@ -73,7 +74,8 @@ impl Store {
         let claimed = sqlx::query(
             "update run_shards set state = 'running', claimed_by = $3, claimed_until = $5
             where run_id = $1 and shard = $2 and state <> 'done'
-                and (claimed_by is null or claimed_by = $3 or claimed_until <= $4)",
+                and (claimed_by is null or claimed_by = $3 or claimed_until <= $4)
+                and exists (select 1 from runs where id = $1 and state in ('queued', 'running') and starts_at <= $4)",
         )
         .bind(run.0)
         .bind(i64::from(shard))

@@ -21,18 +21,18 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::books::NOW;
 
-const BIG: [&str; 9] =
-    ["transfers", "events", "services", "invoices", "invoice_lines", "intents", "receipts", "due", "accounts"];
+const BIG: [&str; 10] =
+    ["transfers", "events", "services", "invoices", "invoice_lines", "intents", "receipts", "due", "accounts", "runs"];
 
 /// What may read all accounts: the daily kind has no index, so that a midnight writes none.
 const KNOWN_SCANS: [&str; 2] = [
-    "select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily' and not exists (select 1 from parked \
-    where parked.account_id = accounts.id and parked.next_try_at > $2)",
+    "select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily' and not exists",
     "select min(daily_due_at) from accounts where $1 = 'daily'",
 ];
 
 /// Indexes of what waits for something: short, and read whole.
-const SHORT: [&str; 3] = ["intents_without_answer", "intents_unused", "receipts_unapplied"];
+const SHORT: [&str; 5] =
+    ["intents_without_answer", "intents_unused", "receipts_unapplied", "runs_held", "runs_unfinished"];
 
 /// The statements that sqlx logs.
 #[derive(Clone, Default)]
@@ -120,7 +120,20 @@ async fn what_runs_often_has_an_index() {
     store.price_list_withdraw(1, "ann", "", NOW).await.expect("withdrawn");
     let shards = [(first, last)];
     let (slot, covered) = (Some(NOW), [NOW.plus_secs(-9)]);
-    let new = NewRun { job: "job", slot, asked_by: "", covered: &covered, shards: &shards, total: 0, now: NOW };
+    let new = NewRun {
+        job: "job",
+        due_kind: None,
+        slot,
+        asked_by: "",
+        starts_at: NOW,
+        retry_of: None,
+        covered: &covered,
+        preview: None,
+        held_for: None,
+        shards: &shards,
+        total: 0,
+        now: NOW,
+    };
     let run = store.run_open(&new).await.expect("open").expect("a run").id;
     store.run_start(run, NOW).await.expect("start");
     store.shard_claim(run, 0, "w", NOW, NOW).await.expect("claim");
@@ -129,6 +142,11 @@ async fn what_runs_often_has_an_index() {
     store.last_slot("job").await.expect("slot");
     store.runs(Some("job"), 10).await.expect("runs");
     store.runs_unfinished().await.expect("runs");
+    store.holds().await.expect("holds");
+    store.runs_to_compare("job", 7).await.expect("runs");
+    store.slots("job", 7).await.expect("slots");
+    store.run_release(run, "", NOW).await.expect("not held");
+    store.job_controls().await.expect("controls");
 
     let heard = statements.0.lock().expect("the statements").clone();
     assert!(heard.len() > 60, "{}", heard.len());
@@ -142,7 +160,7 @@ async fn what_runs_often_has_an_index() {
             let of_big = BIG.iter().any(|table| step.split_whitespace().take(2).eq(["SCAN", table]));
             of_big && !SHORT.iter().any(|index| step.ends_with(index))
         };
-        let known = KNOWN_SCANS.contains(&statement.as_str());
+        let known = KNOWN_SCANS.iter().any(|known| statement.starts_with(known));
         scans.extend(steps.into_iter().filter(|step| scanned(&step.3) && !known).map(|step| (statement, step.3)));
     }
     assert!(scans.is_empty(), "{scans:#?}");

@@ -32,7 +32,7 @@ pub fn compare(cut_short: impl Fn(&Evening, &mut Dice) -> Vec<CutShort>) {
         finish(&undisturbed);
         let expected = undisturbed.books();
         let nights = cut_short(&evening, &mut dice);
-        if Clock::System.now().midnight() != evening.midnight {
+        if Clock::system().now().midnight() != evening.midnight {
             eprintln!("a midnight came while this was running: once more");
             continue;
         }

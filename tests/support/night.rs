@@ -26,7 +26,7 @@ pub struct Evening {
 impl Evening {
     /// Each account has so many daily instances, and money for some of them or for all.
     pub fn new(accounts: u64, instances: u64, dice: &mut Dice) -> Self {
-        let midnight = Clock::System.now().midnight();
+        let midnight = Clock::system().now().midnight();
         let (noon, until) = (midnight.plus_secs(-12 * rules::HOUR), midnight.plus_secs(-1));
         let mut timeline = Vec::new();
         for account in 0..accounts {

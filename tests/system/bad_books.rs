@@ -10,7 +10,7 @@ const OPTIONS: [&str; 3] = ["opt-ann", "opt-bad", "opt-cid"];
 
 /// Three accounts with a daily instance each, on the evening before the last midnight.
 fn evening(books: &Path) {
-    let midnight = Clock::System.now().midnight();
+    let midnight = Clock::system().now().midnight();
     let (noon, until) = (midnight.plus_secs(-12 * rules::HOUR), midnight.plus_secs(-1));
     let entries = OPTIONS.map(|option| {
         let account = &option[4..];

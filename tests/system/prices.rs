@@ -17,7 +17,7 @@ impl Books {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite:{}", folder.path().join("books.db").display());
-        let now = Clock::System.now();
+        let now = Clock::system().now();
         let entries: Vec<String> = [("ann", 2), ("bob", 1)]
             .iter()
             .map(|(account, services)| {
@@ -78,7 +78,7 @@ fn assert_refused(ended: &Ended, status: i32, told: &str) {
 fn a_list_is_compared_published_and_withdrawn() {
     let books = Books::new();
     let dearer = books.list("dearer.toml", &plan("dms", "daily", "3.60"));
-    let next_week = Clock::System.now().plus_days(7).to_string();
+    let next_week = Clock::system().now().plus_days(7).to_string();
     let at = ["--effective-at", &next_week];
     let apply = [&["apply", &dearer], &at[..], &["--yes"]].concat();
     assert_refused(&books.prices(&apply), 4, "no daemon has been alive");
@@ -139,7 +139,7 @@ fn a_list_is_compared_published_and_withdrawn() {
 fn a_list_that_others_or_charges_rest_on_stays() {
     let books = Books::new();
     let _daemon = Daemon::start(&["--database-url", &books.url]);
-    let week = |weeks: i64| Clock::System.now().plus_days(u32::try_from(7 * weeks).expect("few")).to_string();
+    let week = |weeks: i64| Clock::system().now().plus_days(u32::try_from(7 * weeks).expect("few")).to_string();
     let apply = |file: &str, weeks: i64| books.prices(&["apply", file, "--yes", "--effective-at", &week(weeks)]);
 
     // Charged by: the scenario's list.

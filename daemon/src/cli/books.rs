@@ -6,12 +6,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jobs::{Clock, Office};
+use jobs::{Clock, Jump, Office};
 use providers::NoCards;
 use rules::{AccountId, Refusal};
 use store::{Opening, Store};
 
 use crate::input::{BadInput, Config, database_path};
+use crate::serve::QUEUE;
 
 /// Read where neither `--config` nor `--database-url` is given, if it is there.
 const SHIPPED_CONFIG: &str = "/etc/bursar/bursar.toml";
@@ -70,7 +71,7 @@ impl Books {
     pub async fn office(&self) -> anyhow::Result<Office> {
         let config = self.configuration()?;
         let store = open(&config).await?;
-        Ok(Office::open(store, Clock::System, config.policy, Arc::new(NoCards)).await?)
+        Ok(Office::open(store, Clock::system(), config.policy, Arc::new(NoCards)).await?.with_band(config.band))
     }
 
     /// The office, to change something in. That needs a daemon that is alive: one that starts after a long
@@ -78,8 +79,12 @@ impl Books {
     pub async fn office_for_changes(&self) -> anyhow::Result<Office> {
         let office = self.office().await?;
         let now = office.clock.now();
+        if let Some(doubt) = office.store.clock_doubt().await? {
+            let jump = Jump { observed: doubt.observed_at, expected: doubt.expected_at };
+            return Err(NotNow(jump.to_string()).into());
+        }
         match office.store.last_alive().await? {
-            Some(last) if now.secs() - last.secs() <= ALIVE_SECS => Ok(office),
+            Some(last) if (-ALIVE_SECS..=ALIVE_SECS).contains(&(now.secs() - last.secs())) => Ok(office),
             last => {
                 let since = last.map_or_else(String::new, |last| format!(" since {last}"));
                 Err(NotNow(format!("no daemon has been alive on these books{since}; start `bursar serve`, then again"))
@@ -91,7 +96,7 @@ impl Books {
 
 async fn open(config: &Config) -> anyhow::Result<Store> {
     refuse_anothers(&store::database_path(&config.database)?)?;
-    Ok(Store::open(&config.database, Opening::beside()).await?)
+    Ok(Store::open(&config.database, Opening::beside().with_queue(QUEUE)).await?)
 }
 
 /// Files that one user makes beside a database lock out the other one, who may be the daemon.

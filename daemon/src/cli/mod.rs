@@ -3,15 +3,19 @@
 
 mod account;
 mod act;
+mod ask;
 mod books;
 mod check;
+mod clock;
 mod deposit;
 mod explain;
 mod invoice;
+mod jobs;
 mod prices;
 mod reference;
 mod refusal;
 mod rows;
+mod runs;
 mod serve;
 mod service;
 mod simulate;
@@ -22,8 +26,8 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ::jobs::JobError;
 use clap::{Parser, Subcommand, ValueEnum};
-use jobs::JobError;
 use store::StoreError;
 
 use crate::cli::books::{Books, NotNow, Refused};
@@ -76,6 +80,12 @@ enum Command {
     ///   bursar serve --database-url sqlite:books.db --listen 127.0.0.1:8484
     #[command(verbatim_doc_comment)]
     Serve(ServeArgs),
+    /// What runs when: list, enqueue, pause and resume jobs
+    Jobs(jobs::JobsArgs),
+    /// What ran and runs: list, show, watch, release and retry runs
+    Runs(runs::RunsArgs),
+    /// Whether the daemon believes its clock, and what to say when it does not
+    Clock(clock::ClockArgs),
     /// Check the books' invariants; names every account that breaks one
     ///
     /// Examples:
@@ -195,6 +205,9 @@ pub fn run() -> ExitCode {
             Command::Demo(args) => crate::demo::demo(args.keep.as_deref()).await.map(|()| DONE),
             Command::Simulate(args) => simulate::run(args).await,
             Command::Serve(args) => serve::run(args).await,
+            Command::Jobs(args) => jobs::run(args).await,
+            Command::Runs(args) => runs::run(args).await,
+            Command::Clock(args) => clock::run(args).await,
             Command::Verify(args) => verify::run(args).await,
             Command::Account(args) => account::run(args).await,
             Command::Service(args) => service::run(args).await,
@@ -238,7 +251,13 @@ fn is_taken(error: &anyhow::Error) -> bool {
 fn is_for_later(error: &anyhow::Error) -> bool {
     let waits = matches!(
         error.downcast_ref::<JobError>(),
-        Some(JobError::Waits(_) | JobError::NotBegun(_) | JobError::Contended(_))
+        Some(
+            JobError::Waits(_)
+                | JobError::NotBegun(_)
+                | JobError::Contended(_)
+                | JobError::Held { .. }
+                | JobError::Clock(_)
+        )
     );
     waits || matches!(store_error(error), Some(StoreError::Busy | StoreError::DiskFull))
 }

@@ -28,6 +28,6 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<u8> {
         return Ok(refuse(&problems));
     }
     crate::serve::logging::init(&config.log)?;
-    crate::serve::serve(config, Clock::System, Arc::new(NoCards)).await?;
+    crate::serve::serve(config, Clock::system(), Arc::new(NoCards)).await?;
     Ok(DONE)
 }

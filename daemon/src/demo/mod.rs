@@ -31,7 +31,7 @@ const BOOKS: &str = "books.db";
 
 /// Plays the demo and prints what came of it; fails if the night was not done or the books do not verify.
 pub async fn demo(keep: Option<&Path>) -> anyhow::Result<()> {
-    let tonight = Clock::System.now().next_midnight();
+    let tonight = Clock::system().now().next_midnight();
     let scratch = tempfile::tempdir().context("cannot make a folder for the throwaway database")?;
     let folder = match keep {
         Some(folder) => empty(folder)?,

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use jobs::Band;
 use rules::Policy;
 use tracing_subscriber::EnvFilter;
 
@@ -11,9 +12,12 @@ use super::problem::Problems;
 use super::reader::{Report, Table, Value};
 use super::{policy, words};
 
-const KEYS: &[&str] = &["database", "listen", "log", "billing", "prices"];
+const KEYS: &[&str] = &["database", "listen", "log", "billing", "hold", "prices"];
 const LOG_KEYS: &[&str] = &["format", "filter"];
+const HOLD_KEYS: &[&str] = &["enabled", "growth_percent", "least_amount", "least_stops"];
 const PRICES_KEYS: &[&str] = &["files"];
+
+const MOST_GROWTH_PERCENT: u32 = 10_000;
 
 const DEFAULT_PORT: u16 = 8484;
 
@@ -25,6 +29,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub log: Log,
     pub policy: Policy,
+    /// Beyond it a calendar run is held; none if every run goes by itself.
+    pub band: Option<Band>,
     /// Price lists that a new database begins with.
     pub price_files: Vec<PathBuf>,
 }
@@ -49,6 +55,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
             log: Log::default(),
             policy: Policy::default(),
+            band: Some(Band::default()),
             price_files: Vec::new(),
         }
     }
@@ -87,8 +94,16 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
     let listen = table.or("listen", default.listen, listen);
     let log = table.or("log", default.log, log);
     let policy = table.or("billing", default.policy, policy::read);
+    let band = table.or("hold", default.band, band);
     let price_files = price_files(&table, folder);
-    Some(Config { database: database?, listen: listen?, log: log?, policy: policy?, price_files: price_files? })
+    Some(Config {
+        database: database?,
+        listen: listen?,
+        log: log?,
+        policy: policy?,
+        band: band?,
+        price_files: price_files?,
+    })
 }
 
 fn database(value: &Value<'_>, folder: &Path) -> Option<String> {
@@ -130,6 +145,18 @@ fn filter(value: &Value<'_>) -> Option<String> {
         Ok(_) => Some(filter),
         Err(error) => value.refuse(&format!("a filter is like \"info\" or \"bursar=debug,warn\" ({error})")),
     }
+}
+
+fn band(value: &Value<'_>) -> Option<Option<Band>> {
+    let table = value.table("hold is a table")?;
+    table.only(HOLD_KEYS);
+    let default = Band::default();
+    let enabled = table.or("enabled", true, words::flag);
+    let growth_percent = table.or("growth_percent", default.growth_percent, words::whole(0..=MOST_GROWTH_PERCENT));
+    let least_amount = table.or("least_amount", default.least_amount, words::amount);
+    let least_stops = table.or("least_stops", default.least_stops, words::whole(0..=u32::MAX));
+    let band = Band { growth_percent: growth_percent?, least_amount: least_amount?, least_stops: least_stops? };
+    Some(enabled?.then_some(band))
 }
 
 fn price_files(config: &Table<'_>, folder: &Path) -> Option<Vec<PathBuf>> {
@@ -203,14 +230,25 @@ filter = "bursar=loud"
 grace_days = "7"
 [prices]
 files = "prices/vps.toml"
+[hold]
+growth_percent = -5
 "#;
-        let problems = parsed(text).expect_err("seven problems");
+        let problems = parsed(text).expect_err("eight problems");
         let lines: Vec<Option<usize>> = problems.as_slice().iter().map(|problem| problem.place.line).collect();
-        assert_eq!(lines, [2, 3, 4, 6, 7, 9, 11].map(Some), "{problems}");
+        assert_eq!(lines, [2, 3, 4, 6, 7, 9, 11, 13].map(Some), "{problems}");
         let keys: Vec<&str> = problems.as_slice().iter().map(|problem| problem.place.key.as_str()).collect();
         assert_eq!(
             keys,
-            ["database", "listen", "port", "log.format", "log.filter", "billing.grace_days", "prices.files"]
+            [
+                "database",
+                "listen",
+                "port",
+                "log.format",
+                "log.filter",
+                "billing.grace_days",
+                "prices.files",
+                "hold.growth_percent"
+            ]
         );
     }
 }

@@ -40,6 +40,12 @@ impl Health {
         *self.last_tick.lock().unwrap_or_else(PoisonError::into_inner) = Some(tick);
     }
 
+    /// Whether something went wrong in the scheduler's last round.
+    pub fn has_problems(&self) -> bool {
+        let last = self.last_tick.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().is_some_and(|tick| !tick.problems.is_empty())
+    }
+
     pub fn workers_run(&self, run: bool) {
         self.workers.store(run, Ordering::SeqCst);
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jobs::{Clock, Office, Scheduler, Stopwatch, Ticked};
+use jobs::{Clock, ClockWatch, JOBS, JobError, Office, Scheduler, Stopwatch, Ticked};
 use providers::Cards;
 use store::{Opening, Store};
 use tokio::net::TcpListener;
@@ -26,7 +26,7 @@ use crate::serve::lock::Lock;
 use crate::serve::workers::Desk;
 
 /// The queue of the wakes in the books' own file.
-const QUEUE: &str = "bursar";
+pub const QUEUE: &str = "bursar";
 
 /// Who claims shards. It stays the same from start to start, so that a restarted daemon takes up at once what
 /// it was at; that there is only one of that name sees the lock to.
@@ -55,6 +55,7 @@ pub struct Server {
     office: Office,
     desk: Arc<Desk>,
     health: Arc<Health>,
+    watch: ClockWatch,
     http: JoinHandle<()>,
     address: SocketAddr,
     _lock: Lock,
@@ -69,10 +70,22 @@ impl Server {
         let store = Store::open(&config.database, Opening::serving(now).with_queue(QUEUE)).await?;
         store.queue_setup().await?;
         load_price_lists(&store, config, now).await?;
-        if let Some(outage) = jobs::end_silence(&store, now).await? {
-            tracing::warn!(from = %outage.from, to = %outage.to, "nobody was alive: recorded as an outage");
+        let schedules: Vec<(&str, &str)> = JOBS.iter().map(|job| (job.name, job.cron)).collect();
+        for job in store.jobs_enrol(&schedules, now).await? {
+            tracing::info!(job, "its schedule was edited: it counts from now on");
         }
-        let office = Office::open(store, clock, config.policy.clone(), cards).await?;
+        let mut watch = ClockWatch::start(&store, &clock).await?;
+        // Known before anything is settled, by a clock that is believed.
+        match watch.look(&store, &clock).await {
+            Ok(now) => {
+                if let Some(outage) = jobs::end_silence(&store, now).await? {
+                    tracing::warn!(from = %outage.from, to = %outage.to, "nobody was alive: recorded as an outage");
+                }
+            }
+            Err(JobError::Clock(jump)) => tracing::error!("{jump}"),
+            Err(error) => return Err(error.into()),
+        }
+        let office = Office::open(store, clock, config.policy.clone(), cards).await?.with_band(config.band);
         let health = Arc::new(Health::new(office.clone()));
         let listener = TcpListener::bind(config.listen)
             .await
@@ -81,7 +94,7 @@ impl Server {
         let http = tokio::spawn(health::answer(listener, health.clone()));
         let desk = Arc::new(Desk::new(office.clone()));
         tracing::info!(listen = %address, "started");
-        Ok(Self { office, desk, health, http, address, _lock: lock })
+        Ok(Self { office, desk, health, watch, http, address, _lock: lock })
     }
 
     pub fn office(&self) -> &Office {
@@ -94,7 +107,7 @@ impl Server {
     }
 
     /// Runs until the office's stop is asked for, and closes the books.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(mut self) -> anyhow::Result<()> {
         let workers = tokio::spawn(workers::supervise(self.desk.clone(), self.health.clone()));
         self.schedule().await;
         tracing::info!("draining");
@@ -103,28 +116,41 @@ impl Server {
             tracing::warn!("what was at work did not end in time: it rolls back and is found due at the next start");
         }
         self.http.abort();
-        let last_beat = jobs::end_silence(&self.office.store, self.office.clock.now());
-        if tokio::time::timeout(TICK, async { (last_beat.await, self.office.store.close().await).0 }).await.is_err() {
+        if tokio::time::timeout(TICK, self.close()).await.is_err() {
             tracing::warn!("the database was too busy to be closed: its log is read at the next start");
         }
         tracing::info!(took_ms = stop_began.elapsed().as_millis(), "stopped");
         Ok(())
     }
 
+    /// Says for the last time that somebody is alive, unless the clock is in doubt.
+    async fn close(&self) {
+        if let Ok(now) = self.office.clock.trusted()
+            && let Err(error) = jobs::end_silence(&self.office.store, now).await
+        {
+            tracing::warn!(%error, "the last heartbeat could not be written");
+        }
+        self.office.store.close().await;
+    }
+
     /// Ticks each second, and at once when money waits for a card.
-    async fn schedule(&self) {
-        let stop = &self.office.stop;
+    async fn schedule(&mut self) {
+        let stop = self.office.stop.clone();
         let mut scheduler = Scheduler::new(WORKER, self.office.clock.now());
         let mut purge_at = scheduler.next();
         let mut was_ready = false;
         while !stop.is_asked() {
-            let now = self.office.clock.now();
-            let ticked = scheduler.tick(&self.office, now).await;
-            note(&ticked);
-            if purge_at <= now && self.purge(now).await {
-                purge_at = now.plus_secs(rules::DAY);
+            match self.watch.look(&self.office.store, &self.office.clock).await {
+                Ok(now) => {
+                    let ticked = scheduler.tick(&self.office, now).await;
+                    note(&ticked);
+                    if purge_at <= now && self.purge(now).await {
+                        purge_at = now.plus_secs(rules::DAY);
+                    }
+                    self.health.ticked(&ticked.problems);
+                }
+                Err(error) => self.doubt(error),
             }
-            self.health.ticked(&ticked.problems);
             if !was_ready && self.health.is_ready().await {
                 was_ready = true;
                 tracing::info!(next = %scheduler.next(), "ready");
@@ -135,6 +161,15 @@ impl Server {
                 () = stop.asked() => {}
             }
         }
+    }
+
+    /// While the clock is in doubt nothing is done, and whoever asks is told why.
+    fn doubt(&self, error: JobError) {
+        let problems = [("clock", error)];
+        if !self.health.has_problems() {
+            tracing::error!("{}", problems[0].1);
+        }
+        self.health.ticked(&problems);
     }
 
     async fn purge(&self, now: rules::Timestamp) -> bool {
@@ -157,6 +192,11 @@ fn note(ticked: &Ticked) {
     }
     for run in &ticked.opened {
         let slot = run.slot.map(tracing::field::display);
+        if let Some(reason) = &run.held_for {
+            let (job, run) = (&run.job, run.id.0);
+            tracing::error!(job, run, slot, reason, "run held: see `bursar runs show`, then `bursar runs release`");
+            continue;
+        }
         tracing::info!(job = run.job, run = run.id.0, slot, total = run.total, "run opened");
     }
     if ticked.woken > 0 {

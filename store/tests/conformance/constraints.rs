@@ -96,7 +96,7 @@ async fn every_constraint_refuses_its_case() {
         ("insert into receipts (provider, payment, kind, account_id, amount, received_at, applied_at) values ('p', 'x', 'deposit', 1, 1, 1, 1)".into(), "receipt_applied_has_second"),
         ("insert into intents (account_id, key, purpose, card, amount, due_at, recorded_at) values (1, 'k', '', 'c', 0, 0, 0)".into(), "intent_amount_is_positive"),
         ("insert into intents (account_id, key, purpose, card, amount, due_at, recorded_at, used_at) values (1, 'k', '', 'c', 1, 0, 0, 1)".into(), "intent_used_is_answered"),
-        ("insert into runs (job, asked_by, state, opened_at, total, done, moved, counts) values ('j', 'a', 'done', 1, 0, 0, '', '')".into(), "run_end_fits_state"),
+        ("insert into runs (job, asked_by, slots, starts_at, state, opened_at, total, done, moved, counts) values ('j', 'a', 1, 1, 'done', 1, 0, 0, '', '')".into(), "run_end_fits_state"),
         ("delete from accounts".into(), "FOREIGN KEY"),
     ];
     for (sql, wanted) in cases {

@@ -1,9 +1,9 @@
 //! Runs, shards, the queue, and what holds for all accounts.
 
-use rules::{AccountId, Outage, PriceList, Timestamp};
-use store::{Counts, Moved, NewRun, Opening, RunEnd, RunState, ShardProgress, ShardState, Store};
+use rules::{AccountId, DueKind, Outage, PriceList, Timestamp};
+use store::{Commit, Counts, Moved, NewRun, Opening, Outcome, RunEnd, RunState, ShardProgress, ShardState, Store};
 
-use crate::books::{Books, NOW, STAMP, units};
+use crate::books::{Books, NOTHING_DUE, NOW, STAMP, changes, units};
 
 const SHARDS: [(AccountId, AccountId); 2] = [(AccountId(1), AccountId(50)), (AccountId(51), AccountId(100))];
 
@@ -12,7 +12,20 @@ fn midnight(days: u32) -> Timestamp {
 }
 
 fn new_run<'a>(slot: Option<Timestamp>, covered: &'a [Timestamp]) -> NewRun<'a> {
-    NewRun { job: "bill_instances", slot, asked_by: "schedule", covered, shards: &SHARDS, total: 100, now: NOW }
+    NewRun {
+        job: "bill_instances",
+        due_kind: Some(DueKind::Daily),
+        slot,
+        asked_by: "schedule",
+        starts_at: NOW,
+        retry_of: None,
+        covered,
+        preview: None,
+        held_for: None,
+        shards: &SHARDS,
+        total: 100,
+        now: NOW,
+    }
 }
 
 #[tokio::test]
@@ -177,4 +190,80 @@ async fn what_holds_for_all_is_kept() {
     assert_eq!(seconds, [Timestamp::BEGINNING, NOW, NOW.plus_days(1)]);
     books.tamper("update price_lists set body = '[]'").await;
     assert!(matches!(store.price_book().await, Err(store::StoreError::CorruptTable { table: "price_lists", .. })));
+}
+
+#[tokio::test]
+async fn a_held_run_is_worked_on_after_its_release_alone() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let held = NewRun { held_for: Some("too much"), preview: Some("{}"), ..new_run(Some(midnight(0)), &[]) };
+    let run = store.run_open(&held).await.expect("open").expect("a run");
+    assert_eq!((run.state, run.held_for.as_deref(), run.slots), (RunState::Held, Some("too much"), 1));
+    let until = NOW.plus_secs(30);
+    assert_eq!(store.shard_claim(run.id, 0, "w1", NOW, until).await.expect("claim"), None);
+    let holds = store.holds().await.expect("holds");
+    assert_eq!(holds.iter().map(|hold| (hold.run, hold.kind)).collect::<Vec<_>>(), [(run.id, Some(DueKind::Daily))]);
+    let released = store.run_release(run.id, "cli:ann", NOW).await.expect("released").expect("it was held");
+    assert_eq!((released.state, released.released_by.as_deref()), (RunState::Queued, Some("cli:ann")));
+    assert_eq!(store.run_release(run.id, "cli:ann", NOW).await.expect("asked"), None);
+    assert!(store.holds().await.expect("holds").is_empty());
+    assert!(store.shard_claim(run.id, 0, "w1", NOW, until).await.expect("claim").is_some());
+}
+
+#[tokio::test]
+async fn accounts_with_what_is_held_are_not_due_for_anything() {
+    let books = Books::new().await;
+    let (held, free) = (books.open_account("held").await, books.open_account("free").await);
+    let store = &books.store;
+    for account in [&held, &free] {
+        let is_due = |kind| kind == DueKind::Term || (kind == DueKind::Daily && account.id == held.id);
+        let due = NOTHING_DUE.map(|(kind, _)| (kind, is_due(kind).then_some(NOW)));
+        let batch = [Commit { changes: changes(account.clone()), due }];
+        assert_eq!(store.commit(&batch, STAMP, None).await.expect("commit"), [Outcome::Written]);
+    }
+    let due = async |kind| {
+        let (first, last) = (AccountId(0), AccountId(i64::MAX));
+        let due = store.accounts_due(kind, NOW, first, last, 10).await.expect("due");
+        assert_eq!(store.accounts_due_count(kind, NOW).await.expect("count"), due.len() as u64);
+        due
+    };
+    assert_eq!((due(DueKind::Daily).await, due(DueKind::Term).await), (vec![held.id], vec![held.id, free.id]));
+    let new = NewRun { held_for: Some("too much"), ..new_run(Some(midnight(0)), &[]) };
+    let run = store.run_open(&new).await.expect("open").expect("a run").id;
+    assert_eq!((due(DueKind::Daily).await, due(DueKind::Term).await), (vec![], vec![free.id]));
+    store.run_release(run, "cli:ann", NOW).await.expect("released").expect("it was held");
+    assert_eq!((due(DueKind::Daily).await, due(DueKind::Term).await), (vec![held.id], vec![held.id, free.id]));
+}
+
+#[tokio::test]
+async fn a_run_starts_at_its_second() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let later = NewRun { starts_at: NOW.plus_secs(60), ..new_run(None, &[]) };
+    let run = store.run_open(&later).await.expect("open").expect("a run").id;
+    let claim =
+        async |secs| store.shard_claim(run, 0, "w1", NOW.plus_secs(secs), NOW.plus_secs(99)).await.expect("claim");
+    assert_eq!((claim(59).await.is_some(), claim(60).await.is_some()), (false, true));
+}
+
+#[tokio::test]
+async fn a_paused_job_is_resumed_from_now_on_and_an_edited_schedule_counts_from_now_on() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let enrol =
+        async |cron, days| store.jobs_enrol(&[("a", cron), ("b", "x")], midnight(days)).await.expect("enrolled");
+    assert!(enrol("x", 0).await.is_empty() && enrol("x", 1).await.is_empty());
+    let controls = store.job_controls().await.expect("controls");
+    assert!(controls.iter().all(|control| control.slots_after == Timestamp::BEGINNING && control.pause.is_none()));
+    assert!(store.job_pause("a", "cli:ann", "look", midnight(2)).await.expect("paused"));
+    assert!(!store.job_pause("a", "cli:bob", "too", midnight(3)).await.expect("paused"), "it is");
+    assert!(!store.job_pause("c", "cli:bob", "who", midnight(3)).await.expect("paused"), "there is none");
+    let pause = store.job_controls().await.expect("controls").remove(0).pause.expect("paused");
+    assert_eq!((pause.at, pause.by.as_str(), pause.reason.as_str()), (midnight(2), "cli:ann", "look"));
+    assert!(store.job_resume("a", midnight(4)).await.expect("resumed"));
+    assert!(!store.job_resume("a", midnight(5)).await.expect("resumed"), "it is not paused");
+    assert_eq!(store.job_controls().await.expect("controls")[0].slots_after, midnight(4));
+    assert_eq!(enrol("y", 6).await, ["a"]);
+    let edited = store.job_controls().await.expect("controls").remove(0);
+    assert_eq!((edited.cron.as_str(), edited.cron_since, edited.slots_after), ("y", midnight(6), midnight(6)));
 }

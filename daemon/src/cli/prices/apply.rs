@@ -1,13 +1,11 @@
 //! `bursar prices apply`.
 
-use std::io::{self, IsTerminal as _, Write as _};
-
 use store::{Published, Store};
 
 use super::{ApplyArgs, Laid, diff, refused, since};
+use crate::cli::ask::confirmed;
 use crate::cli::books::{NotNow, author};
 use crate::cli::{DONE, FAILED};
-use crate::input::BadInput;
 
 pub async fn run(args: ApplyArgs) -> anyhow::Result<u8> {
     let new = &args.new;
@@ -24,7 +22,7 @@ pub async fn run(args: ApplyArgs) -> anyhow::Result<u8> {
         return Err(refused(&new.file, &problem).into());
     }
     diff::print(&laid, &diff::compare(store, &laid).await?, 5)?;
-    if !args.yes && !confirmed()? {
+    if !args.yes && !confirmed("Apply it?")? {
         println!("Nothing was applied.");
         return Ok(FAILED);
     }
@@ -33,20 +31,8 @@ pub async fn run(args: ApplyArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-/// Asks on the terminal.
-fn confirmed() -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Err(BadInput("nobody is there to be asked: give --yes to apply it".to_owned()).into());
-    }
-    print!("Apply it? [y/N] ");
-    io::stdout().flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
 async fn publish(store: &Store, laid: &Laid, args: &ApplyArgs) -> anyhow::Result<()> {
-    let now = jobs::Clock::System.now();
+    let now = jobs::Clock::system().now();
     match store.price_list_publish(&laid.list, laid.since, laid.seen, &author(), now).await? {
         Published::Done(id) => println!("Applied as list {id}, in force {}.", since(laid.since)),
         Published::Moved => {

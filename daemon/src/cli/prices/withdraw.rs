@@ -12,7 +12,7 @@ pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
         return Err(BadInput("--reason: say why, for who looks later".to_owned()).into());
     }
     let (store, id) = (args.books.store().await?, args.id);
-    let now = jobs::Clock::System.now();
+    let now = jobs::Clock::system().now();
     let withdrawal = store.price_list_withdraw(id, &author(), &args.reason, now).await?;
     store.close().await;
     match withdrawal {

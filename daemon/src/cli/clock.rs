@@ -1,0 +1,58 @@
+//! `bursar clock`: whether the daemon believes its clock.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::cli::books::{self, Books, NotNow};
+use crate::cli::{DONE, Format};
+use crate::tables::written;
+
+#[derive(clap::Args)]
+pub struct ClockArgs {
+    #[command(subcommand)]
+    command: ClockCommand,
+    #[command(flatten)]
+    books: Books,
+    #[arg(long, value_enum, default_value_t = Format::Table, global = true)]
+    format: Format,
+}
+
+#[derive(Subcommand)]
+enum ClockCommand {
+    /// What the clock says, and whether it is in doubt
+    Show,
+    /// Say that the clock is right now, after it jumped: the daemon goes on from there
+    ///
+    /// Look at the date first. A wrong one bills for time that did not pass.
+    Confirm,
+}
+
+pub async fn run(args: ClockArgs) -> anyhow::Result<u8> {
+    let store = args.books.store().await?;
+    let now = ::jobs::Clock::system().now();
+    let (doubt, alive) = (store.clock_doubt().await?, store.last_alive().await?);
+    match args.command {
+        ClockCommand::Show if args.format == Format::Json => {
+            let doubt = doubt.map(|doubt| {
+                let (observed, expected) = (written(doubt.observed_at), written(doubt.expected_at));
+                json!({ "observed": observed, "expected": expected })
+            });
+            println!("{}", json!({ "now": written(now), "last_alive": written(alive), "doubt": doubt }));
+        }
+        ClockCommand::Show => {
+            let alive = alive.map_or_else(|| "never".to_owned(), |alive| alive.to_string());
+            println!("The clock says {now}; a daemon was alive last at {alive}.");
+            if let Some(doubt) = doubt {
+                println!("It is in doubt: it said {} and should have said {}.", doubt.observed_at, doubt.expected_at);
+                println!("If {now} is right, say so: bursar clock confirm");
+            }
+        }
+        ClockCommand::Confirm => {
+            if !store.clock_confirm(now, &books::author()).await? {
+                return Err(NotNow("nobody doubts the clock".to_owned()).into());
+            }
+            println!("Confirmed: it is {now}. The daemon goes on within a second.");
+        }
+    }
+    Ok(DONE)
+}

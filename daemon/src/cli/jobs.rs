@@ -1,0 +1,349 @@
+//! `bursar jobs`: what runs when, and what an admin asks of it.
+
+use std::collections::BTreeMap;
+
+use ::jobs::{JOBS, Office, Preview, Registered, RunOrder, Wakes, job, next_slot, open_run, preview};
+use clap::Subcommand;
+use rules::{Changes, Micros, Timestamp, TransferKind};
+use serde_json::json;
+use store::{JobControl, Run, RunState};
+
+use crate::cli::books::{self, Books, NotNow};
+use crate::cli::runs::{previewed, summed};
+use crate::cli::{DONE, Format};
+use crate::input::BadInput;
+use crate::tables::{or_dash, table, written};
+
+/// Slots that are shown of each job, the newest last.
+const STRIP: u32 = 7;
+
+/// Accounts that a dry run names.
+const NAMED: usize = 20;
+
+#[derive(clap::Args)]
+pub struct JobsArgs {
+    #[command(subcommand)]
+    command: JobsCommand,
+    #[command(flatten)]
+    books: Books,
+    #[arg(long, value_enum, default_value_t = Format::Table, global = true)]
+    format: Format,
+}
+
+#[derive(Subcommand)]
+enum JobsCommand {
+    /// Every job: its schedule, whether it is paused or held, its last slots, and what is due now
+    List,
+    /// Have a job run by hand, beside its schedule; it takes no slot's place
+    ///
+    /// Examples:
+    ///   bursar jobs enqueue bill_instances --dry-run --at 2026-04-01T00:00:00Z
+    ///   bursar jobs enqueue bill_instances --account ann
+    ///   bursar jobs enqueue verify_books --at 2026-04-01T06:00:00Z
+    #[command(verbatim_doc_comment)]
+    Enqueue {
+        /// As `bursar jobs list` names it
+        name: String,
+        /// Not before this second; with --dry-run: what it would do then
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        at: Option<Timestamp>,
+        /// On this account alone
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
+        /// Decide everything, write nothing, and tell what it would do
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Stop a job, or all of them, between two batches; nothing is lost, what is due stays due
+    ///
+    /// Examples:
+    ///   bursar jobs pause bill_instances --reason "prices look wrong"
+    ///   bursar jobs pause --all --reason "moving the machine"
+    #[command(verbatim_doc_comment)]
+    Pause {
+        #[command(flatten)]
+        which: Which,
+        /// For whoever asks why nothing runs
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take a paused job back into work, from its next slot on
+    ///
+    /// Slots that passed meanwhile open no run by themselves: the next one's run does all of it. What cannot
+    /// wait so long is for `bursar jobs enqueue`.
+    Resume {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    name: Option<String>,
+    /// Every job
+    #[arg(long)]
+    all: bool,
+}
+
+/// A time as the books write it.
+pub fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "a time is like 2026-04-01T00:00:00Z: UTC, whole seconds".to_owned())
+}
+
+pub async fn run(args: JobsArgs) -> anyhow::Result<u8> {
+    let JobsArgs { command, books, format } = args;
+    match command {
+        JobsCommand::List => list(&books, format).await,
+        JobsCommand::Enqueue { name, at, account, dry_run } => {
+            let asked = Asked { job: named(&name)?, at, account };
+            if dry_run { dry(&books, &asked, format).await } else { enqueue(&books, &asked, format).await }
+        }
+        JobsCommand::Pause { which, reason } => pause(&books, &which, &reason).await,
+        JobsCommand::Resume { which } => resume(&books, &which).await,
+    }
+}
+
+fn named(name: &str) -> anyhow::Result<&'static Registered> {
+    let names = || JOBS.iter().map(|job| job.name).collect::<Vec<_>>().join(", ");
+    job(name).ok_or_else(|| BadInput(format!("job `{name}`: there is no such job; there are {}", names())).into())
+}
+
+impl Which {
+    fn jobs(&self) -> anyhow::Result<Vec<&'static Registered>> {
+        match &self.name {
+            Some(name) => Ok(vec![named(name)?]),
+            None => Ok(JOBS.iter().collect()),
+        }
+    }
+}
+
+/// A run that is asked for.
+struct Asked {
+    job: &'static Registered,
+    at: Option<Timestamp>,
+    account: Option<String>,
+}
+
+async fn list(books: &Books, format: Format) -> anyhow::Result<u8> {
+    let office = books.office().await?;
+    let now = office.clock.now();
+    let controls = office.store.job_controls().await?;
+    let mut rows = Vec::new();
+    for job in &JOBS {
+        let control = controls.iter().find(|control| control.job == job.name);
+        let slots = office.store.slots(job.name, STRIP).await?;
+        rows.push(Row {
+            job,
+            state: state(&office, job, control).await?,
+            slots,
+            due: (job.due_count)(&office, now).await?,
+        });
+    }
+    match format {
+        Format::Json => {
+            let rows: Vec<_> = rows.iter().map(|row| row.json(now)).collect();
+            println!("{}", serde_json::to_string_pretty(&json!({ "as_of": written(now), "jobs": rows }))?);
+        }
+        Format::Table => {
+            let mut table = table(&["job", "wakes", "state", "last slots", "next slot", "due now"], &[5]);
+            for row in &rows {
+                table.add_row(row.cells(now));
+            }
+            println!("{table}");
+            println!("As of {now}. Slots: + done, c covered by a later one, h held, ! failed, . under way.");
+        }
+    }
+    Ok(DONE)
+}
+
+struct Row {
+    job: &'static Registered,
+    state: String,
+    slots: Vec<Run>,
+    due: u64,
+}
+
+impl Row {
+    fn cells(&self, now: Timestamp) -> [String; 6] {
+        let wakes = match self.job.wakes {
+            Wakes::Calendar => format!("slots of {}", self.job.cron),
+            Wakes::Sweep => format!("when due, {}", self.job.cron),
+        };
+        let strip: String = self.slots.iter().rev().map(mark).collect();
+        let next = next_slot(self.job, now).map_or_else(String::new, |slot| slot.to_string());
+        [self.job.name.to_owned(), wakes, self.state.clone(), strip, next, self.due.to_string()]
+    }
+
+    fn json(&self, now: Timestamp) -> serde_json::Value {
+        let slots: Vec<_> = self
+            .slots
+            .iter()
+            .map(|run| {
+                let (slot, by) = (written(run.slot), run.covered_by);
+                json!({ "slot": slot, "run": run.id, "state": run.state, "covered_by": by })
+            })
+            .collect();
+        json!({
+            "job": self.job.name,
+            "cron": self.job.cron,
+            "calendar": self.job.wakes == Wakes::Calendar,
+            "state": self.state,
+            "slots": slots,
+            "next_slot": written(next_slot(self.job, now)),
+            "due_now": self.due,
+        })
+    }
+}
+
+const fn mark(run: &Run) -> char {
+    match run.state {
+        RunState::Done if run.covered_by.is_some() => 'c',
+        RunState::Done => '+',
+        RunState::Held => 'h',
+        RunState::Failed => '!',
+        RunState::Queued | RunState::Running => '.',
+    }
+}
+
+async fn state(office: &Office, job: &Registered, control: Option<&JobControl>) -> anyhow::Result<String> {
+    if let Some(pause) = control.and_then(|control| control.pause.as_ref()) {
+        return Ok(format!("paused at {} by {}: {}", pause.at, pause.by, pause.reason));
+    }
+    let held = office.store.holds().await?.into_iter().find(|hold| hold.job == job.name);
+    Ok(held.map_or_else(|| "on".to_owned(), |hold| format!("run {} held", hold.run.0)))
+}
+
+async fn dry(books: &Books, asked: &Asked, format: Format) -> anyhow::Result<u8> {
+    let office = books.office().await?;
+    if asked.job.due_kind.is_none() {
+        return Err(BadInput(format!("--dry-run: {} only reads; run it, or `bursar verify`", asked.job.name)).into());
+    }
+    let now = office.clock.now();
+    let until = asked.at.unwrap_or(now);
+    if until < now {
+        return Err(BadInput(format!("--at {until}: that has passed; what is due is settled as of now, {now}")).into());
+    }
+    let only = match &asked.account {
+        Some(name) => Some(books::account(&office.store, name).await?),
+        None => None,
+    };
+    let mut charges = Vec::new();
+    let ahead = preview(&office, asked.job, only, until, |changes| charges.push(Charged::of(changes))).await?;
+    charges.sort_by(|a, b| (b.amount, &a.account).cmp(&(a.amount, &b.account)));
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&dry_json(asked, until, &ahead, &charges))?),
+        Format::Table => print_dry(asked, until, &ahead, &charges),
+    }
+    Ok(DONE)
+}
+
+/// What a dry run would charge an account.
+struct Charged {
+    account: String,
+    currency: &'static str,
+    amount: Micros,
+    counts: BTreeMap<&'static str, u32>,
+}
+
+impl Charged {
+    fn of(changes: &Changes) -> Self {
+        let (mut amount, mut counts) = (Micros::ZERO, BTreeMap::new());
+        for transfer in &changes.transfers {
+            *counts.entry(transfer.kind.name()).or_default() += 1;
+            if matches!(transfer.kind, TransferKind::Period | TransferKind::Upgrade | TransferKind::InvoiceIssued) {
+                amount = amount.checked_add(transfer.amount).unwrap_or(Micros::new(i64::MAX));
+            }
+        }
+        for event in &changes.events {
+            *counts.entry(event.kind.name()).or_default() += 1;
+        }
+        let account = &changes.account;
+        Self { account: account.name.clone(), currency: account.currency.code(), amount, counts }
+    }
+
+    fn told(&self) -> String {
+        self.counts.iter().map(|(what, times)| format!("{times} {what}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn dry_json(asked: &Asked, until: Timestamp, ahead: &Preview, charges: &[Charged]) -> serde_json::Value {
+    let accounts: Vec<_> = charges
+        .iter()
+        .map(|charged| {
+            let Charged { account, currency, amount, counts } = charged;
+            json!({ "account": account, "currency": currency, "amount": amount.to_string(), "counts": counts })
+        })
+        .collect();
+    let preview = previewed(ahead);
+    json!({ "job": asked.job.name, "until": written(until), "dry_run": true, "preview": preview, "accounts": accounts })
+}
+
+fn print_dry(asked: &Asked, until: Timestamp, ahead: &Preview, charges: &[Charged]) {
+    println!("{} at {until} would settle {} accounts; nothing was written.", asked.job.name, ahead.accounts);
+    println!("{}\n", summed(&ahead.moved, &ahead.counts));
+    let mut table = table(&["account", "would be charged", "what would happen"], &[1]);
+    for charged in charges.iter().take(NAMED) {
+        let amount = format!("{} {}", charged.currency, charged.amount);
+        table.add_row([charged.account.clone(), amount, charged.told()]);
+    }
+    println!("{table}");
+    if charges.len() > NAMED {
+        println!("The {NAMED} that pay most of {}; all of them with --format json.", charges.len());
+    }
+}
+
+async fn enqueue(books: &Books, asked: &Asked, format: Format) -> anyhow::Result<u8> {
+    let office = books.office_for_changes().await?;
+    let now = office.clock.now();
+    let starts_at = asked.at.unwrap_or(now);
+    if starts_at < now {
+        return Err(BadInput(format!("--at {starts_at}: that has passed; leave it out for now, {now}")).into());
+    }
+    let controls = office.store.job_controls().await?;
+    if controls.iter().any(|control| control.job == asked.job.name && control.pause.is_some()) {
+        let name = asked.job.name;
+        return Err(NotNow(format!("{name} is paused: `bursar jobs resume {name}` first")).into());
+    }
+    let only = match &asked.account {
+        Some(name) => Some(books::account(&office.store, name).await?),
+        None => None,
+    };
+    let author = books::author();
+    let order = RunOrder { starts_at, only, ..RunOrder::by(&author, now) };
+    let run = open_run(&office, asked.job, &order, now).await?;
+    let Some(run) = run else { anyhow::bail!("no run was opened") };
+    match format {
+        Format::Json => println!("{}", json!({ "run": run.id, "job": run.job, "starts_at": written(run.starts_at) })),
+        Format::Table => {
+            let (id, when) = (run.id.0, if starts_at > now { format!(", from {starts_at} on") } else { String::new() });
+            println!("Run {id} of {} is queued{when}. Watch it: bursar runs watch {id}", run.job);
+        }
+    }
+    Ok(DONE)
+}
+
+async fn pause(books: &Books, which: &Which, reason: &str) -> anyhow::Result<u8> {
+    if reason.trim().is_empty() {
+        return Err(BadInput("--reason: it is empty; say why".to_owned()).into());
+    }
+    let (jobs, store) = (which.jobs()?, books.store().await?);
+    let now = ::jobs::Clock::system().now();
+    for job in jobs {
+        let paused = store.job_pause(job.name, &books::author(), reason, now).await?;
+        println!("{} {}", job.name, if paused { "is paused" } else { "was paused already, or never ran here" });
+    }
+    Ok(DONE)
+}
+
+async fn resume(books: &Books, which: &Which) -> anyhow::Result<u8> {
+    let (jobs, store) = (which.jobs()?, books.store().await?);
+    let now = ::jobs::Clock::system().now();
+    for job in jobs {
+        let resumed = store.job_resume(job.name, now).await?;
+        let next = next_slot(job, now).map(|slot| slot.to_string());
+        let told = if resumed { "is back at work; its next slot is" } else { "was not paused; its next slot is" };
+        println!("{} {told} {}", job.name, or_dash(next.as_deref()));
+    }
+    Ok(DONE)
+}

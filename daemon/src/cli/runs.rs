@@ -1,0 +1,335 @@
+//! `bursar runs`: what ran, what runs, and what waits for somebody to look at it.
+
+use std::time::Duration;
+
+use ::jobs::{Office, Preview, RunOrder, job, open_run, preview_of_held};
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use store::{Counts, Moved, Run, RunId, RunState, Store};
+
+use crate::cli::ask::confirmed;
+use crate::cli::books::{self, Books, NotNow};
+use crate::cli::{DONE, FAILED, Format, NOT_NOW};
+use crate::input::BadInput;
+use crate::tables::{or_dash, table, written};
+
+/// How often a run that is watched is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+#[derive(clap::Args)]
+pub struct RunsArgs {
+    #[command(subcommand)]
+    command: RunsCommand,
+    #[command(flatten)]
+    books: Books,
+    #[arg(long, value_enum, default_value_t = Format::Table, global = true)]
+    format: Format,
+}
+
+#[derive(Subcommand)]
+enum RunsCommand {
+    /// The newest runs
+    List {
+        /// Of this job alone
+        #[arg(long, value_name = "NAME")]
+        job: Option<String>,
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// One run: who asked, how far it is, what it did, why it is held, and who is parked
+    Show { run: i64 },
+    /// Follow a run to its end, with its rate and the time left
+    ///
+    /// Exits with 0 if it is done, 1 if it failed, 4 if it is held.
+    Watch {
+        /// Without it, the newest one that is not finished
+        run: Option<i64>,
+    },
+    /// Let a held run go on, after looking at what it would do now
+    ///
+    /// Examples:
+    ///   bursar runs show 12
+    ///   bursar runs release 12 --yes
+    #[command(verbatim_doc_comment)]
+    Release {
+        run: i64,
+        /// Without asking
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Have a failed run, or one that parked accounts, done again by a new run
+    Retry { run: i64 },
+}
+
+pub async fn run(args: RunsArgs) -> anyhow::Result<u8> {
+    let RunsArgs { command, books, format } = args;
+    match command {
+        RunsCommand::List { job, limit } => list(&books.store().await?, job.as_deref(), limit, format).await,
+        RunsCommand::Show { run } => show(&books.store().await?, RunId(run), format).await,
+        RunsCommand::Watch { run } => watch(&books.store().await?, run.map(RunId), format).await,
+        RunsCommand::Release { run, yes } => release(&books, RunId(run), yes).await,
+        RunsCommand::Retry { run } => retry(&books, RunId(run), format).await,
+    }
+}
+
+async fn find(store: &Store, id: RunId) -> anyhow::Result<Run> {
+    let found = store.run(id).await?;
+    found.ok_or_else(|| BadInput(format!("run {}: there is no such run; see `bursar runs list`", id.0)).into())
+}
+
+/// How far a run is: its row has the sums when it ends, until then its shards have them.
+async fn progress(store: &Store, run: &Run) -> anyhow::Result<u64> {
+    if run.finished_at.is_some() {
+        return Ok(run.done);
+    }
+    Ok(store.shards(run.id).await?.iter().map(|shard| shard.done).sum())
+}
+
+/// Amounts by currency and counts by kind, in a line.
+pub fn summed(moved: &Moved, counts: &Counts) -> String {
+    let amounts = moved.iter().map(|(currency, amount)| format!("{currency} {amount}"));
+    let counts = counts.iter().map(|(what, times)| format!("{times} {what}"));
+    let told: Vec<String> = amounts.chain(counts).collect();
+    if told.is_empty() { "Nothing to charge and nothing to change.".to_owned() } else { told.join(", ") }
+}
+
+/// A preview for machines: amounts as decimals.
+pub fn previewed(preview: &Preview) -> Value {
+    json!({
+        "slots": preview.slots,
+        "accounts": preview.accounts,
+        "moved": decimals(&preview.moved),
+        "counts": preview.counts,
+    })
+}
+
+fn decimals(moved: &Moved) -> Value {
+    moved.iter().map(|(currency, amount)| (currency.clone(), Value::from(amount.to_string()))).collect()
+}
+
+fn read_preview(run: &Run) -> Option<Preview> {
+    run.preview.as_deref().and_then(|text| serde_json::from_str(text).ok())
+}
+
+async fn list(store: &Store, name: Option<&str>, limit: u32, format: Format) -> anyhow::Result<u8> {
+    if let Some(name) = name.filter(|name| job(name).is_none()) {
+        return Err(BadInput(format!("--job {name}: there is no such job; see `bursar jobs list`")).into());
+    }
+    let runs = store.runs(name, limit).await?;
+    if format == Format::Json {
+        let mut rows = Vec::new();
+        for run in &runs {
+            rows.push(run_json(run, progress(store, run).await?));
+        }
+        println!("{}", serde_json::to_string_pretty(&json!({ "runs": rows }))?);
+        return Ok(DONE);
+    }
+    let mut table = table(&["run", "job", "slot", "asked by", "state", "accounts", "what it did"], &[0, 5]);
+    for run in &runs {
+        let slot = run.slot.map(|slot| slot.to_string());
+        let far = format!("{}/{}", progress(store, run).await?, run.total);
+        let state = match run.covered_by {
+            Some(by) => format!("covered by {}", by.0),
+            None => run.state.name().to_owned(),
+        };
+        let told = told(run);
+        let id = run.id.0.to_string();
+        table.add_row([&id, &run.job, or_dash(slot.as_deref()), &run.asked_by, &state, &far, &told]);
+    }
+    println!("{table}");
+    Ok(DONE)
+}
+
+/// What a run did, or why it does not go on.
+fn told(run: &Run) -> String {
+    match (&run.error, &run.held_for) {
+        (Some(error), _) => error.clone(),
+        (None, Some(reason)) if run.state == RunState::Held => reason.clone(),
+        _ if run.finished_at.is_none() || (run.moved.is_empty() && run.counts.is_empty()) => "-".to_owned(),
+        _ => summed(&run.moved, &run.counts),
+    }
+}
+
+fn run_json(run: &Run, done: u64) -> Value {
+    json!({
+        "run": run.id,
+        "job": run.job,
+        "slot": written(run.slot),
+        "slots": run.slots,
+        "asked_by": run.asked_by,
+        "starts_at": written(run.starts_at),
+        "retry_of": run.retry_of,
+        "state": run.state,
+        "preview": read_preview(run).as_ref().map(previewed),
+        "held_for": run.held_for,
+        "released_at": written(run.released_at),
+        "released_by": run.released_by,
+        "covered_by": run.covered_by,
+        "opened_at": written(run.opened_at),
+        "started_at": written(run.started_at),
+        "finished_at": written(run.finished_at),
+        "total": run.total,
+        "done": done,
+        "moved": decimals(&run.moved),
+        "counts": run.counts,
+        "error": run.error,
+    })
+}
+
+async fn show(store: &Store, id: RunId, format: Format) -> anyhow::Result<u8> {
+    let run = find(store, id).await?;
+    let done = progress(store, &run).await?;
+    let shards = store.shards(id).await?;
+    let parked = if run.counts.contains_key("parked") { store.parked().await? } else { Vec::new() };
+    if format == Format::Json {
+        let mut told = run_json(&run, done);
+        let shards: Vec<_> = shards
+            .iter()
+            .map(|shard| {
+                json!({
+                    "shard": shard.shard,
+                    "state": shard.state,
+                    "claimed_by": shard.claimed_by,
+                    "claimed_until": written(shard.claimed_until),
+                    "done": shard.done,
+                })
+            })
+            .collect();
+        let parked: Vec<_> = parked.iter().map(|one| json!({ "account": one.name, "error": one.error })).collect();
+        told["shards"] = Value::from(shards);
+        told["parked"] = Value::from(parked);
+        println!("{}", serde_json::to_string_pretty(&told)?);
+        return Ok(DONE);
+    }
+    for (label, value) in facts(&run, done, shards.len()) {
+        println!("{label:<12} {value}");
+    }
+    for one in parked {
+        println!("parked       {}: {}; next try {}", one.name, one.error, one.next_try_at);
+    }
+    Ok(DONE)
+}
+
+fn facts(run: &Run, done: u64, shards: usize) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("run", format!("{} of {}", run.id.0, run.job)), ("state", run.state.name().to_owned())];
+    let mut fact = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
+    let covering = |slot| match run.slots {
+        1 => format!("{slot}"),
+        more => format!("{slot}, with {} before it", more - 1),
+    };
+    fact("slot", run.slot.map(covering));
+    fact("asked by", Some(format!("{} at {}", run.asked_by, run.opened_at)));
+    fact("retry of", run.retry_of.map(|of| of.0.to_string()));
+    fact("covered by", run.covered_by.map(|by| by.0.to_string()));
+    fact("held for", run.held_for.clone());
+    let would =
+        |preview: Preview| format!("{} accounts: {}", preview.accounts, summed(&preview.moved, &preview.counts));
+    fact("would do", read_preview(run).map(would));
+    fact("released", run.released_at.zip(run.released_by.as_ref()).map(|(at, by)| format!("by {by} at {at}")));
+    fact("starts", (run.started_at.is_none() && run.covered_by.is_none()).then(|| run.starts_at.to_string()));
+    fact("started", run.started_at.map(|at| at.to_string()));
+    fact("accounts", Some(format!("{done} of {}, in {shards} shards", run.total)));
+    fact("finished", run.finished_at.map(|at| at.to_string()));
+    fact("did", run.finished_at.map(|_| summed(&run.moved, &run.counts)));
+    fact("error", run.error.clone());
+    if run.state == RunState::Held {
+        fact("to do", Some(format!("correct what is wrong, or: bursar runs release {}", run.id.0)));
+    }
+    facts
+}
+
+async fn watch(store: &Store, id: Option<RunId>, format: Format) -> anyhow::Result<u8> {
+    let id = match id {
+        Some(id) => find(store, id).await?.id,
+        None => match store.runs_unfinished().await?.pop() {
+            Some(run) => run.id,
+            None => {
+                println!("No run is under way.");
+                return Ok(DONE);
+            }
+        },
+    };
+    let bar = ProgressBar::new(0);
+    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} accounts, {per_sec}, {eta} left")?);
+    let mut before = None;
+    loop {
+        let run = find(store, id).await?;
+        let done = progress(store, &run).await?;
+        bar.set_message(format!("run {} of {} {}", id.0, run.job, run.state.name()));
+        bar.set_length(run.total.max(done));
+        bar.set_position(done);
+        if format == Format::Json && before != Some((run.state, done)) {
+            println!("{}", run_json(&run, done));
+        }
+        before = Some((run.state, done));
+        let status = match run.state {
+            RunState::Done => DONE,
+            RunState::Failed => FAILED,
+            RunState::Held => NOT_NOW,
+            RunState::Queued | RunState::Running => {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+        };
+        bar.finish_and_clear();
+        if format == Format::Table {
+            println!("Run {} of {} is {}. {}", id.0, run.job, run.state.name(), told(&run));
+        }
+        return Ok(status);
+    }
+}
+
+async fn release(books: &Books, id: RunId, yes: bool) -> anyhow::Result<u8> {
+    let office = books.office_for_changes().await?;
+    let run = find(&office.store, id).await?;
+    if run.state != RunState::Held {
+        return Err(BadInput(format!("run {}: it is {}, not held", id.0, run.state.name())).into());
+    }
+    let now = office.clock.now();
+    println!("Held for: {}", run.held_for.as_deref().unwrap_or("-"));
+    if let Some(kind) = job(&run.job).and_then(|job| job.due_kind) {
+        let ahead = preview_of_held(&office, kind, now).await?;
+        println!("As of {now} it would settle {} accounts: {}", ahead.accounts, summed(&ahead.moved, &ahead.counts));
+    }
+    if !yes && !confirmed("Release it?")? {
+        println!("Nothing was released.");
+        return Ok(FAILED);
+    }
+    if office.store.run_release(id, &books::author(), now).await?.is_none() {
+        return Err(NotNow("somebody released it meanwhile".to_owned()).into());
+    }
+    println!("Run {} goes on. Watch it: bursar runs watch {}", id.0, id.0);
+    Ok(DONE)
+}
+
+async fn retry(books: &Books, id: RunId, format: Format) -> anyhow::Result<u8> {
+    let office = books.office_for_changes().await?;
+    let old = find(&office.store, id).await?;
+    let parked = old.counts.get("parked").is_some_and(|parked| *parked > 0);
+    if old.state != RunState::Failed && !parked {
+        let state = old.state.name();
+        return Err(
+            BadInput(format!("run {}: it is {state} and parked nobody; there is nothing to retry", id.0)).into()
+        );
+    }
+    let run = open_again(&office, &old).await?;
+    match format {
+        Format::Json => println!("{}", json!({ "run": run.id, "retry_of": id, "job": run.job })),
+        Format::Table => {
+            println!("Run {} takes the place of run {}. Watch it: bursar runs watch {}", run.id.0, id.0, run.id.0)
+        }
+    }
+    Ok(DONE)
+}
+
+async fn open_again(office: &Office, old: &Run) -> anyhow::Result<Run> {
+    let Some(job) = job(&old.job) else { anyhow::bail!("this program knows no job {}", old.job) };
+    let now = office.clock.now();
+    // Parked accounts wait for their next try: it is now.
+    office.store.parked_retry(now).await?;
+    let author = books::author();
+    let order = RunOrder { retry_of: Some(old.id), ..RunOrder::by(&author, now) };
+    let run = open_run(office, job, &order, now).await?;
+    run.ok_or_else(|| anyhow::anyhow!("no run was opened"))
+}

@@ -1,0 +1,229 @@
+//! Whether the clock can be believed: a wall clock that moves otherwise than time passes has jumped.
+
+use std::sync::{Mutex, PoisonError};
+
+use rules::Timestamp;
+use store::Store;
+
+use crate::clock::Clock;
+use crate::error::JobError;
+
+/// Set back by no more than this, or forward by no more than that, it was only put right.
+const BACK_SECS: i64 = 300;
+const AHEAD_SECS: i64 = rules::HOUR;
+
+/// The clock is compared with how it was so long ago at least: being put right in small steps is no jump.
+const COMPARED_SECS: i64 = 60;
+
+/// A start after a longer silence asks first: a machine that boots with a wrong clock looks just so.
+const SILENCE_MAX_SECS: i64 = 45 * rules::DAY;
+
+/// What two clocks said at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reading {
+    pub wall: Timestamp,
+    pub since_boot: i64,
+}
+
+/// What the clock says, and what it should say by the time that passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "the clock says {observed} and should say {expected}: nothing is settled until it is right; if it is right now, \
+    say so with `bursar clock confirm`"
+)]
+pub struct Jump {
+    pub observed: Timestamp,
+    pub expected: Timestamp,
+}
+
+#[derive(Debug)]
+pub struct Guard(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    last: Reading,
+    doubt: Option<Jump>,
+}
+
+impl Guard {
+    pub const fn new(now: Reading) -> Self {
+        Self(Mutex::new(State { last: now, doubt: None }))
+    }
+
+    /// The wall clock's second, unless it jumped; once it is back it is believed again.
+    pub fn judge(&self, now: Reading) -> Result<Timestamp, Jump> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(jump) = state.doubt {
+            return Err(Jump { observed: now.wall, ..jump });
+        }
+        let passed = (now.since_boot - state.last.since_boot).max(0);
+        let expected = state.last.wall.plus_secs(passed);
+        if !is_near(now.wall, expected) {
+            return Err(Jump { observed: now.wall, expected });
+        }
+        if passed >= COMPARED_SECS {
+            state.last = now;
+        }
+        Ok(now.wall)
+    }
+
+    /// Doubts the clock until [`Guard::trust`].
+    pub fn doubt(&self, jump: Jump) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).doubt = Some(jump);
+    }
+
+    pub fn trust(&self, now: Reading) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State { last: now, doubt: None };
+    }
+}
+
+fn is_near(wall: Timestamp, expected: Timestamp) -> bool {
+    (-BACK_SECS..=AHEAD_SECS).contains(&(wall.secs() - expected.secs()))
+}
+
+/// A daemon's watch over its clock: doubts are kept in the books, where commands see them and a restart does not
+/// forget them.
+#[derive(Debug, Default)]
+pub struct ClockWatch {
+    recorded: bool,
+}
+
+impl ClockWatch {
+    /// A start compares the clock with the last second at which a daemon was alive.
+    pub async fn start(store: &Store, clock: &Clock) -> Result<Self, JobError> {
+        let (now, doubt) = (clock.now(), store.clock_doubt().await?);
+        let recorded = doubt.is_some();
+        let Some(last) = store.last_alive().await? else { return Ok(Self { recorded }) };
+        let silence = now.secs() - last.secs();
+        let believed = if recorded { is_near(now, last) } else { (-BACK_SECS..=SILENCE_MAX_SECS).contains(&silence) };
+        if !believed {
+            let expected = doubt.map_or(last, |doubt| doubt.expected_at);
+            clock.doubt(Jump { observed: now, expected });
+        }
+        Ok(Self { recorded })
+    }
+
+    /// The time to decide by. A doubt that begins is recorded, and one that is over is forgotten.
+    pub async fn look(&mut self, store: &Store, clock: &Clock) -> Result<Timestamp, JobError> {
+        let jump = match clock.trusted() {
+            Ok(now) => {
+                if self.recorded {
+                    store.clock_doubt_end().await?;
+                    self.recorded = false;
+                }
+                return Ok(now);
+            }
+            Err(jump) => jump,
+        };
+        if !self.recorded {
+            store.clock_doubt_record(jump.observed, jump.expected).await?;
+            self.recorded = true;
+        }
+        let confirmed = store.clock_doubt().await?.and_then(|doubt| doubt.confirmed);
+        match confirmed {
+            Some((at, by)) if is_near(jump.observed, at) => {
+                clock.trust();
+                store.clock_doubt_end().await?;
+                self.recorded = false;
+                tracing::warn!(by, now = %jump.observed, "the clock is confirmed");
+                Ok(jump.observed)
+            }
+            _ => Err(jump.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Bench, at};
+
+    fn reading(wall: i64, since_boot: i64) -> Reading {
+        Reading { wall: Timestamp::from_secs(1_000_000 + wall), since_boot }
+    }
+
+    #[test]
+    fn a_jump_is_doubted_until_the_clock_is_back() {
+        for (jump, believed) in [
+            (-40 * 86_400, false),
+            (-301, false),
+            (-300, true),
+            (1, true),
+            (3_600, true),
+            (3_601, false),
+            (864_000, false),
+        ] {
+            let guard = Guard::new(reading(0, 10));
+            let judged = guard.judge(reading(5 + jump, 15));
+            assert_eq!(judged.is_ok(), believed, "{jump}: {judged:?}");
+            if let Err(jumped) = judged {
+                assert_eq!((jumped.observed, jumped.expected), (reading(5 + jump, 0).wall, reading(5, 0).wall));
+                assert!(guard.judge(reading(100 + jump, 110)).is_err(), "it stays doubted");
+            }
+            assert!(guard.judge(reading(200, 210)).is_ok(), "it is back");
+        }
+    }
+
+    #[test]
+    fn being_put_right_in_steps_is_no_jump_and_a_sleep_is_none() {
+        let guard = Guard::new(reading(0, 0));
+        for minute in 1..=600 {
+            assert!(guard.judge(reading(minute * 60 - minute, minute * 60)).is_ok(), "{minute}");
+        }
+        assert!(guard.judge(reading(40 * 86_400, 40 * 86_400 + 600)).is_ok());
+    }
+
+    #[test]
+    fn what_is_confirmed_is_where_it_goes_on_from() {
+        let guard = Guard::new(reading(0, 0));
+        assert!(guard.judge(reading(864_000, 1)).is_err());
+        guard.trust(reading(864_000, 2));
+        assert!(guard.judge(reading(864_010, 12)).is_ok());
+        assert!(guard.judge(reading(20, 20)).is_err(), "back where it was is a jump now");
+    }
+
+    /// A daemon starts at `start`, while the books saw the last one at noon.
+    async fn started(start: &str) -> (Bench, Clock, ClockWatch) {
+        let bench = Bench::at("2026-03-01T12:00:00Z").await;
+        bench.office.store.heartbeat(bench.now()).await.expect("a beat");
+        let clock = Clock::simulated(at(start));
+        let watch = ClockWatch::start(&bench.office.store, &clock).await.expect("a watch");
+        (bench, clock, watch)
+    }
+
+    #[tokio::test]
+    async fn a_start_far_from_the_last_life_asks_first() {
+        for (start, believed) in [
+            ("2026-03-01T11:54:59Z", false),
+            ("2026-03-01T11:55:00Z", true),
+            ("2026-04-10T12:00:00Z", true),
+            ("2026-04-15T12:00:01Z", false),
+            ("2098-01-01T00:00:00Z", false),
+        ] {
+            let (bench, clock, mut watch) = started(start).await;
+            let looked = watch.look(&bench.office.store, &clock).await;
+            assert_eq!(looked.is_ok(), believed, "{start}: {looked:?}");
+            let doubt = bench.office.store.clock_doubt().await.expect("readable");
+            assert_eq!(doubt.is_none(), believed, "{start}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_restart_does_not_forget_a_doubt_and_a_confirmation_ends_it() {
+        let (bench, clock, mut watch) = started("2098-01-01T00:00:00Z").await;
+        let store = &bench.office.store;
+        watch.look(store, &clock).await.expect_err("doubted");
+        // Two days later by the right clock is near neither.
+        let right = Clock::simulated(at("2026-03-03T12:00:00Z"));
+        let mut watch = ClockWatch::start(store, &right).await.expect("a watch");
+        watch.look(store, &right).await.expect_err("still doubted");
+        // A confirmation of another time is none of this clock's.
+        store.clock_confirm(clock.now(), "cli:ann").await.expect("confirmed");
+        watch.look(store, &right).await.expect_err("not this one");
+        assert!(store.clock_confirm(right.now(), "cli:ann").await.expect("confirmed"));
+        assert_eq!(watch.look(store, &right).await.expect("confirmed"), right.now());
+        assert_eq!(store.clock_doubt().await.expect("readable"), None);
+        assert_eq!(watch.look(store, &right).await.expect("trusted"), right.now());
+        assert!(!store.clock_confirm(right.now(), "cli:ann").await.expect("asked"), "nobody doubts it");
+    }
+}

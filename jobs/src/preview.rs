@@ -1,0 +1,90 @@
+//! What a run would do, found by deciding everything and writing nothing.
+
+use rules::{AccountId, Changes, DueKind, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::{Counts, Moved};
+
+use crate::error::JobError;
+use crate::job::Registered;
+use crate::office::Office;
+use crate::runs::BATCH_ACCOUNTS;
+use crate::tally::Tally;
+
+/// The full path without the commit, counted as a run counts.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Preview {
+    /// Slots that it settles, with those that it covers.
+    pub slots: u32,
+    pub accounts: u64,
+    /// What would be charged or invoiced, by currency.
+    pub moved: Moved,
+    /// By the name of the transfer or event, and `parked`.
+    pub counts: Counts,
+}
+
+/// Services and accounts that stop.
+const STOPS: [&str; 4] = ["account.suspended", "service.disabled", "service.removal_queued", "service.suspended"];
+
+/// How many services and accounts are stopped in these counts.
+pub fn stops(counts: &Counts) -> i64 {
+    STOPS.iter().filter_map(|stop| counts.get(*stop)).sum()
+}
+
+/// Previews a job's work on what is due at `until`, on all accounts or on one; `see` is shown each account's changes.
+pub async fn preview(
+    office: &Office,
+    job: &Registered,
+    only: Option<AccountId>,
+    until: Timestamp,
+    see: impl FnMut(&Changes),
+) -> Result<Preview, JobError> {
+    let Some((first, last)) = office.store.account_ids_range().await? else { return Ok(Preview::default()) };
+    let (first, last) = only.map_or((first, last), |only| (only, only));
+    let due = (job.due)(office, until, AccountId(first.0 - 1), last, u32::MAX).await?;
+    of(office, &due, None, until, see).await
+}
+
+/// Previews what is due of one kind on any account, also what waits for a held run.
+pub async fn preview_of_held(office: &Office, kind: DueKind, until: Timestamp) -> Result<Preview, JobError> {
+    let (mut sum, mut after) = (Preview::default(), AccountId(0));
+    loop {
+        let page = office.store.account_ids(after, AccountId(i64::MAX), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(sum) };
+        after = *last;
+        let page = of(office, &page, Some(kind), until, |_| {}).await?;
+        sum.add(page);
+    }
+}
+
+const PAGE: u32 = 4096;
+
+async fn of(
+    office: &Office,
+    accounts: &[AccountId],
+    kind: Option<DueKind>,
+    until: Timestamp,
+    mut see: impl FnMut(&Changes),
+) -> Result<Preview, JobError> {
+    let mut tally = Tally::default();
+    for batch in accounts.chunks(BATCH_ACCOUNTS) {
+        let decided = office.decide_regardless(batch, kind, until).await?;
+        for changes in decided.changes() {
+            tally.done += 1;
+            tally.add_changes(changes);
+            see(changes);
+        }
+        if decided.faults() > 0 {
+            tally.count("parked", decided.faults());
+        }
+    }
+    Ok(Preview { slots: 1, accounts: tally.done, moved: tally.moved, counts: tally.counts })
+}
+
+impl Preview {
+    fn add(&mut self, other: Self) {
+        let mut sum = Tally { done: self.accounts, counts: std::mem::take(&mut self.counts), ..Tally::default() };
+        sum.moved = std::mem::take(&mut self.moved);
+        sum.merge(Tally { done: other.accounts, counts: other.counts, moved: other.moved, ..Tally::default() });
+        *self = Self { slots: other.slots, accounts: sum.done, moved: sum.moved, counts: sum.counts };
+    }
+}

@@ -1,0 +1,41 @@
+-- What admins and the daemon say about jobs and time. A job's slots count from a second on: editing its
+-- schedule or taking it back into work never opens a run for what is older.
+
+create table job_controls (
+    job text not null primary key,
+    -- The schedule that its slots are counted by, and since when it is.
+    cron text not null,
+    cron_since integer not null,
+    -- Slots up to this second open no run by themselves; the next one's run covers them.
+    slots_after integer not null,
+    paused_at integer,
+    paused_by text,
+    pause_reason text,
+    constraint job_pause_is_whole check (
+        (paused_at is null) = (paused_by is null) and (paused_at is null) = (pause_reason is null)
+    )
+) strict, without rowid;
+
+-- A clock that jumped: while its row stands, nothing is settled.
+create table clock_doubts (
+    id integer not null primary key check (id = 1),
+    since integer not null,
+    -- What the clock said, and what it should have said.
+    observed_at integer not null,
+    expected_at integer not null,
+    -- An admin says that the clock is right, and when by that clock.
+    confirmed_at integer,
+    confirmed_by text,
+    constraint clock_confirmation_is_whole check ((confirmed_at is null) = (confirmed_by is null))
+) strict;
+
+-- What is held counts for all accounts, like a price list: whatever was decided before is decided again.
+create trigger held_run_moves_revision after insert on runs when new.state = 'held'
+begin
+    update reference_revision set number = number + 1 where id = 1;
+end;
+
+create trigger released_run_moves_revision after update on runs when (old.state = 'held') <> (new.state = 'held')
+begin
+    update reference_revision set number = number + 1 where id = 1;
+end;

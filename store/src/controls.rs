@@ -1,0 +1,112 @@
+//! What admins say about jobs: which are paused, and since when their slots count.
+
+use rules::Timestamp;
+use sqlx::sqlite::SqliteRow;
+
+use crate::cells::{Cells, Problem};
+use crate::{Result, Store, StoreError};
+
+/// What is known of a job beside its runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobControl {
+    pub job: String,
+    /// The schedule that its slots are counted by, and since when it is.
+    pub cron: String,
+    pub cron_since: Timestamp,
+    /// Slots up to this second open no run by themselves.
+    pub slots_after: Timestamp,
+    pub pause: Option<Pause>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pause {
+    pub at: Timestamp,
+    pub by: String,
+    pub reason: String,
+}
+
+const CONTROLS: &str = "select job, cron, cron_since, slots_after, paused_at, paused_by, pause_reason
+    from job_controls order by job";
+
+impl Store {
+    /// Every job that was ever enrolled.
+    pub async fn job_controls(&self) -> Result<Vec<JobControl>> {
+        let rows = sqlx::query(CONTROLS).fetch_all(self.readers()).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Makes jobs known with their schedules. A new one's slots count from the beginning; an edited schedule's
+    /// from now on: what the old one missed is not the new one's. Answers the jobs whose schedule was edited.
+    pub async fn jobs_enrol(&self, jobs: &[(&str, &str)], now: Timestamp) -> Result<Vec<String>> {
+        let mut transaction = self.write().await?;
+        let mut edited = Vec::new();
+        for (job, cron) in jobs {
+            let changed = sqlx::query(
+                "update job_controls set cron = $2, cron_since = $3, slots_after = $3 where job = $1 and cron <> $2",
+            )
+            .bind(*job)
+            .bind(*cron)
+            .bind(now.secs())
+            .execute(&mut *transaction)
+            .await?;
+            if changed.rows_affected() == 1 {
+                edited.push((*job).to_owned());
+            }
+            sqlx::query(
+                "insert into job_controls (job, cron, cron_since, slots_after) values ($1, $2, $3, $3)
+                on conflict (job) do nothing",
+            )
+            .bind(*job)
+            .bind(*cron)
+            .bind(Timestamp::BEGINNING.secs())
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(edited)
+    }
+
+    /// Pauses a job; false if it is paused already, or not known.
+    pub async fn job_pause(&self, job: &str, by: &str, reason: &str, now: Timestamp) -> Result<bool> {
+        let mut transaction = self.write().await?;
+        let paused = sqlx::query(
+            "update job_controls set paused_at = $2, paused_by = $3, pause_reason = $4
+            where job = $1 and paused_at is null",
+        )
+        .bind(job)
+        .bind(now.secs())
+        .bind(by)
+        .bind(reason)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(paused.rows_affected() == 1)
+    }
+
+    /// Takes a job back into work; false if it was not paused. Slots up to now open no run any more by
+    /// themselves: the next one's run covers them.
+    pub async fn job_resume(&self, job: &str, now: Timestamp) -> Result<bool> {
+        let mut transaction = self.write().await?;
+        let resumed = sqlx::query(
+            "update job_controls set paused_at = null, paused_by = null, pause_reason = null, slots_after = $2
+            where job = $1 and paused_at is not null",
+        )
+        .bind(job)
+        .bind(now.secs())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(resumed.rows_affected() == 1)
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<JobControl> {
+    let read = |cells: &mut Cells<'_>| -> std::result::Result<JobControl, Problem> {
+        let (job, cron) = (cells.text()?, cells.text()?);
+        let (cron_since, slots_after) = (cells.time_or_beginning()?, cells.time_or_beginning()?);
+        let (at, by, reason) = (cells.maybe_time()?, cells.maybe_text()?, cells.maybe_text()?);
+        let pause = at.zip(by).zip(reason).map(|((at, by), reason)| Pause { at, by, reason });
+        Ok(JobControl { job, cron, cron_since, slots_after, pause })
+    };
+    read(&mut Cells::of(row)).map_err(|problem| StoreError::CorruptTable { table: "job_controls", problem })
+}
