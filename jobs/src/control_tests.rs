@@ -63,6 +63,9 @@ async fn a_run_beyond_the_band_is_held_and_its_accounts_wait_at_every_door() {
     // At the desk they are told so, and others are served.
     let refused = office.act(bob, &create("bob-4", "daily"), bench.now()).await.expect_err("held");
     assert!(matches!(&refused, JobError::Held { account, .. } if account == "bob"), "{refused}");
+    // A preview would decide by what is in doubt.
+    let refused = office.preview(bob, &create("bob-4", "daily"), bench.now()).await.expect_err("held");
+    assert!(matches!(&refused, JobError::Held { account, .. } if account == "bob"), "{refused}");
     office.act(free, &create("free-2", "monthly"), bench.now()).await.expect("no fault").expect("allowed");
     assert_eq!((periods(&bench, ann).await, periods(&bench, bob).await), (2, 3));
     // Nor does another night open while this one is held.

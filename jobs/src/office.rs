@@ -297,9 +297,7 @@ impl Office {
             let name = account.name.clone();
             let waited = account.waiting.as_ref().map(|waiting| waiting.key.clone());
             let reference = self.reference();
-            if let Some(Hold { run, job, .. }) = reference.hold_on(&account, &self.policy, now) {
-                return Err(JobError::Held { account: name, run: run.0, job: job.clone() });
-            }
+            refuse_held(&account, &reference, &self.policy, now)?;
             let cx = &reference.context(&self.policy);
             let decided = if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
             let changes = decided
@@ -336,8 +334,9 @@ impl Office {
     pub async fn preview(&self, id: AccountId, action: &Action, now: Timestamp) -> Result<Changes, JobError> {
         let names: Vec<&str> = action.service().into_iter().collect();
         let account = self.load_one(id, Scope::With(&names)).await?;
-        let name = account.name.clone();
-        let decided = self.with_context(|cx| rules::act(account, cx, action, now));
+        let (name, reference) = (account.name.clone(), self.reference());
+        refuse_held(&account, &reference, &self.policy, now)?;
+        let decided = rules::act(account, &reference.context(&self.policy), action, now);
         decided.map_err(|error| JobError::Unsettleable { account: name, problem: error.to_string() })
     }
 
@@ -366,6 +365,16 @@ impl Office {
         let stamp = Stamp { recorded_at: self.clock.now(), run: None, revision: reference.revision };
         let outcomes = self.store.commit(&[commit], stamp, None).await?;
         Ok(outcomes.into_iter().next().unwrap_or(Outcome::Stale))
+    }
+}
+
+/// Nothing is decided on an account past the slot of a held run that it waits for.
+fn refuse_held(account: &Account, reference: &Reference, policy: &Policy, now: Timestamp) -> Result<(), JobError> {
+    match reference.hold_on(account, policy, now) {
+        Some(Hold { run, job, .. }) => {
+            Err(JobError::Held { account: account.name.clone(), run: run.0, job: job.clone() })
+        }
+        None => Ok(()),
     }
 }
 
