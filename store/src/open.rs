@@ -1,5 +1,6 @@
 //! Opening the books: one connection that writes, a few that read.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -148,11 +149,13 @@ pub fn database_path(url: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-/// The file is created here, not by the driver, which would also create it for a mistyped path of a reader.
+/// The file is created here, not by the driver, which would also create it for a mistyped path of a reader. It is
+/// its owner's alone, and so are the files that SQLite puts beside it.
 fn create(path: &Path) -> Result<()> {
     std::fs::OpenOptions::new()
         .write(true)
         .create(true)
+        .mode(0o600)
         .truncate(false)
         .open(path)
         .map(|_| ())

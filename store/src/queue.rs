@@ -92,6 +92,16 @@ impl Store {
         Ok(purged.rows_affected())
     }
 
+    /// A fault for tests: the queue loses all that it held.
+    pub async fn wakes_lose(&self) -> Result<()> {
+        let mut transaction = self.write().await?;
+        for table in ["delete from Jobs", "delete from Workers"] {
+            sqlx::query(table).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// Wakes a job's workers by themselves, for what is not a run.
     pub async fn wake(&self, wakes: &[Wake]) -> Result<()> {
         let Some(queue) = self.queue_name() else { return Ok(()) };

@@ -2,6 +2,7 @@
 
 pub mod dice;
 pub mod kills;
+pub mod machine;
 pub mod night;
 pub mod program;
 pub mod scenarios;

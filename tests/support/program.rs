@@ -66,7 +66,13 @@ impl Daemon {
     /// Starts it on any free port, and waits until it listens.
     pub fn start(arguments: &[&str]) -> Self {
         let mut command = bursar(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = command.args(arguments).stderr(Stdio::piped()).spawn().expect("the program starts");
+        command.args(arguments);
+        Self::of(command)
+    }
+
+    /// Starts it by this command, and waits until it listens.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(child.stderr.take().expect("its log")).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let copy = log.clone();

@@ -9,6 +9,7 @@ mod bad_books;
 mod demo;
 mod documents;
 mod kills;
+mod month;
 mod prices;
 mod refusals;
 mod scenarios;

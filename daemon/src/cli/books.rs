@@ -18,7 +18,7 @@ use crate::serve::QUEUE;
 const SHIPPED_CONFIG: &str = "/etc/bursar/bursar.toml";
 
 /// A daemon that is alive says so each half minute.
-const ALIVE_SECS: i64 = 120;
+pub const ALIVE_SECS: i64 = 120;
 
 /// The rules refuse what was asked for: nothing moved. Exit status 3.
 #[derive(Debug, thiserror::Error)]

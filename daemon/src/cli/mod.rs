@@ -8,6 +8,7 @@ mod books;
 mod check;
 mod clock;
 mod deposit;
+mod doctor;
 mod explain;
 mod invoice;
 mod jobs;
@@ -86,6 +87,13 @@ enum Command {
     Runs(runs::RunsArgs),
     /// Whether the daemon believes its clock, and what to say when it does not
     Clock(clock::ClockArgs),
+    /// Look at all that keeps the daemon from its work, or soon will, and say what to do; exits with 1 if there is any
+    ///
+    /// Examples:
+    ///   bursar doctor
+    ///   bursar doctor --config config/bursar.toml --format json
+    #[command(verbatim_doc_comment)]
+    Doctor(doctor::DoctorArgs),
     /// Check the books' invariants; names every account that breaks one
     ///
     /// Examples:
@@ -208,6 +216,7 @@ pub fn run() -> ExitCode {
             Command::Jobs(args) => jobs::run(args).await,
             Command::Runs(args) => runs::run(args).await,
             Command::Clock(args) => clock::run(args).await,
+            Command::Doctor(args) => doctor::run(args).await,
             Command::Verify(args) => verify::run(args).await,
             Command::Account(args) => account::run(args).await,
             Command::Service(args) => service::run(args).await,

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -71,7 +71,7 @@ impl Drop for Lock {
 fn beside(database: &Path) -> anyhow::Result<PathBuf> {
     let unmade = |error: io::Error| StoreError::CannotOpen { path: database.to_owned(), problem: error.to_string() };
     if !database.exists() {
-        OpenOptions::new().write(true).create(true).truncate(false).open(database).map_err(unmade)?;
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(database).map_err(unmade)?;
     }
     let mut path = database.canonicalize().map_err(unmade)?.into_os_string();
     path.push(".lock");

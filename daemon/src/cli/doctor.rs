@@ -1,0 +1,179 @@
+//! `bursar doctor`: what keeps the daemon from its work, or soon will.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use ::jobs::{Clock, JOBS, Office, Wakes, next_slot};
+use rules::Timestamp;
+use serde_json::json;
+use store::RunState;
+
+use crate::cli::books::{ALIVE_SECS, Books};
+use crate::cli::{DONE, FAILED, Format};
+use crate::tables::table;
+
+/// A slot that is older without a run was missed.
+const LATE_SECS: i64 = 600;
+
+/// Below this a disk is soon full.
+const FREE_MIB: u64 = 512;
+
+#[derive(clap::Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    books: Books,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// What was looked at, and what was found.
+struct Finding {
+    what: &'static str,
+    found: String,
+    /// How to put it right; none where all is well.
+    remedy: Option<String>,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn well(&mut self, what: &'static str, found: impl Into<String>) {
+        self.0.push(Finding { what, found: found.into(), remedy: None });
+    }
+
+    fn ill(&mut self, what: &'static str, found: impl Into<String>, remedy: impl Into<String>) {
+        self.0.push(Finding { what, found: found.into(), remedy: Some(remedy.into()) });
+    }
+}
+
+pub async fn run(args: DoctorArgs) -> anyhow::Result<u8> {
+    let config = args.books.configuration()?;
+    let office = args.books.office().await?;
+    let mut findings = Findings::default();
+    findings.well("configuration", "it can be read");
+    database(&store::database_path(&config.database)?, &mut findings)?;
+    let now = Clock::system().now();
+    alive(&office, now, &mut findings).await?;
+    runs(&office, now, &mut findings).await?;
+    accounts(&office, &mut findings).await?;
+    prices(&office, now, &mut findings).await?;
+    findings.well("cards", "no payment provider yet: no card can be saved outside the simulator");
+    office.store.close().await;
+    print(&findings, args.format)?;
+    Ok(if findings.0.iter().any(|finding| finding.remedy.is_some()) { FAILED } else { DONE })
+}
+
+fn print(findings: &Findings, format: Format) -> anyhow::Result<()> {
+    if format == Format::Json {
+        let rows: Vec<_> = findings
+            .0
+            .iter()
+            .map(|Finding { what, found, remedy }| json!({ "what": what, "found": found, "remedy": remedy }))
+            .collect();
+        println!("{}", serde_json::to_string_pretty(&json!({ "findings": rows }))?);
+        return Ok(());
+    }
+    let mut table = table(&["", "what", "found", "to do"], &[]);
+    for Finding { what, found, remedy } in &findings.0 {
+        table.add_row([if remedy.is_some() { "!" } else { "" }, what, found, remedy.as_deref().unwrap_or("")]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// That it opened says already that its schema, its settings and its owner are right.
+fn database(path: &Path, findings: &mut Findings) -> anyhow::Result<()> {
+    let file = path.metadata()?;
+    findings.well("database", format!("{}, {} MiB, schema up to date", path.display(), file.len() / (1024 * 1024)));
+    let mode = file.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let remedy = format!("chmod 600 {}", path.display());
+        findings.ill("permissions", format!("others can read the books: mode {mode:o}"), remedy);
+    }
+    let disk = rustix::fs::statvfs(path)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize) / (1024 * 1024);
+    if free < FREE_MIB {
+        findings.ill("disk", format!("{free} MiB are free"), "make room: on a full disk nothing is settled");
+    } else {
+        findings.well("disk", format!("{free} MiB are free"));
+    }
+    Ok(())
+}
+
+async fn alive(office: &Office, now: Timestamp, findings: &mut Findings) -> anyhow::Result<()> {
+    match office.store.last_alive().await? {
+        Some(last) if (now.secs() - last.secs()).abs() <= ALIVE_SECS => {
+            findings.well("daemon", format!("alive at {last}"));
+        }
+        Some(last) => findings.ill("daemon", format!("not alive since {last}"), "start `bursar serve`"),
+        None => findings.ill("daemon", "it never ran on these books", "start `bursar serve`"),
+    }
+    match office.store.clock_doubt().await? {
+        None => findings.well("clock", format!("{now}, not in doubt")),
+        Some(doubt) => findings.ill(
+            "clock",
+            format!("in doubt: it said {} instead of {}", doubt.observed_at, doubt.expected_at),
+            format!("put it right; if {now} is right: bursar clock confirm"),
+        ),
+    }
+    Ok(())
+}
+
+async fn runs(office: &Office, now: Timestamp, findings: &mut Findings) -> anyhow::Result<()> {
+    let before = findings.0.len();
+    let controls = office.store.job_controls().await?;
+    for hold in office.store.holds().await? {
+        let remedy = format!("bursar runs show {0}, then bursar runs release {0}", hold.run.0);
+        findings.ill("run", format!("run {} of {} is held", hold.run.0, hold.job), remedy);
+    }
+    for job in &JOBS {
+        let pause = controls.iter().find(|control| control.job == job.name).and_then(|control| control.pause.clone());
+        if let Some(pause) = pause {
+            let found = format!("{} is paused since {} by {}: {}", job.name, pause.at, pause.by, pause.reason);
+            findings.ill("job", found, format!("bursar jobs resume {}", job.name));
+            continue;
+        }
+        let newest = office.store.slots(job.name, 1).await?.pop();
+        if let Some(run) = newest.as_ref().filter(|run| run.state == RunState::Failed) {
+            let found = format!("run {} of {} failed: {}", run.id.0, job.name, run.error.as_deref().unwrap_or("-"));
+            findings.ill("run", found, format!("bursar runs show {0}, then bursar runs retry {0}", run.id.0));
+        }
+        let slot = newest.and_then(|run| run.slot).and_then(|slot| next_slot(job, slot));
+        let is_late = slot.is_some_and(|slot| now.secs() - slot.secs() > LATE_SECS);
+        if job.wakes == Wakes::Calendar && is_late {
+            let since = slot.map_or_else(String::new, |slot| slot.to_string());
+            findings.ill("slot", format!("{} has not run since {since} was due", job.name), "see the daemon's log");
+        }
+    }
+    if findings.0.len() == before {
+        findings.well("runs", "no slot is missing, none failed, none is held, no job is paused");
+    }
+    Ok(())
+}
+
+async fn accounts(office: &Office, findings: &mut Findings) -> anyhow::Result<()> {
+    let parked = office.store.parked().await?;
+    match parked.first() {
+        None => findings.well("accounts", "none is parked"),
+        Some(first) => findings.ill(
+            "accounts",
+            format!("{} parked, the first `{}`: {}", parked.len(), first.name, first.error),
+            "bursar verify; once it is mended: bursar runs retry",
+        ),
+    }
+    Ok(())
+}
+
+async fn prices(office: &Office, now: Timestamp, findings: &mut Findings) -> anyhow::Result<()> {
+    let mut lists = office.store.price_lists().await?;
+    lists.retain(|list| list.withdrawn.is_none());
+    if lists.is_empty() {
+        findings.ill("prices", "there is no price list: nothing can be sold", "bursar prices apply FILE");
+        return Ok(());
+    }
+    let ahead = lists.iter().map(|list| list.effective_at).filter(|at| *at > now).min();
+    let ahead = ahead.map_or_else(String::new, |at| format!("; the next takes effect at {at}"));
+    findings.well("prices", format!("{} lists{ahead}", lists.len()));
+    Ok(())
+}
