@@ -39,7 +39,9 @@ insert into postings (kind, debit, credit) values
     ('found_owner', 'unallocated', 'wallet'),
     ('write_off', 'bad_debt', 'receivable'),
     ('waiver', 'wallet', 'other_income'),
-    ('brought_in', 'opening', 'wallet');
+    ('brought_in', 'opening', 'wallet'),
+    ('debt_brought_in', 'wallet', 'opening'),
+    ('invoice_brought_in', 'receivable', 'opening');
 
 create table transfers (
     account_id integer not null references accounts (id),

@@ -37,6 +37,8 @@ pub enum Basis {
     Usage { plan: String, component: String, used: Quantity, included: Quantity, price: Price },
     /// Traffic above the trial's allowance.
     TrialTraffic { units: Quantity, price: Price },
+    /// Nothing: the period was paid before the account was brought in.
+    PaidBefore { period: Period },
 }
 
 impl Basis {
@@ -47,7 +49,7 @@ impl Basis {
                 Some(of)
             }
             Self::Change { new, .. } | Self::Upgrade { new, .. } => Some(new),
-            Self::NewOverage { .. } | Self::Usage { .. } | Self::TrialTraffic { .. } => None,
+            Self::NewOverage { .. } | Self::Usage { .. } | Self::TrialTraffic { .. } | Self::PaidBefore { .. } => None,
         }
     }
 
@@ -62,6 +64,7 @@ impl Basis {
             Self::Overage { worth, cover, hourly, part, .. } => overage(*worth, *cover, *hourly, *part),
             Self::NewOverage { above, worth, part } => prorate(*worth - *above, *part),
             Self::Usage { price, .. } | Self::TrialTraffic { price, .. } => price.exact(),
+            Self::PaidBefore { .. } => Price::ZERO.exact(),
         }
     }
 }

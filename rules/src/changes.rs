@@ -70,10 +70,15 @@ pub enum TransferKind {
     RefundApproved,
     RefundSent,
     Waiver,
+    /// What a wallet held elsewhere, when its account was brought in.
+    BroughtIn,
+    DebtBroughtIn,
+    /// What was still open of an invoice that was issued elsewhere.
+    InvoiceBroughtIn,
 }
 
 impl TransferKind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Deposit,
         Self::CardCredit,
         Self::Period,
@@ -88,6 +93,9 @@ impl TransferKind {
         Self::RefundApproved,
         Self::RefundSent,
         Self::Waiver,
+        Self::BroughtIn,
+        Self::DebtBroughtIn,
+        Self::InvoiceBroughtIn,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -106,6 +114,9 @@ impl TransferKind {
             Self::RefundApproved => "refund_approved",
             Self::RefundSent => "refund_sent",
             Self::Waiver => "waiver",
+            Self::BroughtIn => "brought_in",
+            Self::DebtBroughtIn => "debt_brought_in",
+            Self::InvoiceBroughtIn => "invoice_brought_in",
         }
     }
 
@@ -124,6 +135,9 @@ impl TransferKind {
             Self::RefundApproved => (L::Wallet, L::RefundsPayable),
             Self::RefundSent => (L::RefundsPayable, L::CashProvider),
             Self::Waiver => (L::Wallet, L::OtherIncome),
+            Self::BroughtIn => (L::Opening, L::Wallet),
+            Self::DebtBroughtIn => (L::Wallet, L::Opening),
+            Self::InvoiceBroughtIn => (L::Receivable, L::Opening),
         }
     }
 
@@ -131,11 +145,11 @@ impl TransferKind {
     pub const fn entry(self) -> Option<&'static str> {
         match self {
             Self::Deposit | Self::CardCredit | Self::Period | Self::Upgrade | Self::Downgrade => Some(self.name()),
-            Self::Dispute | Self::Waiver => Some(self.name()),
+            Self::Dispute | Self::Waiver | Self::BroughtIn | Self::DebtBroughtIn => Some(self.name()),
             Self::Charge | Self::Bonus => Some("adjustment"),
             Self::InvoicePaidByWallet => Some("invoice_payment"),
             Self::RefundApproved => Some("refund"),
-            Self::InvoiceIssued | Self::InvoicePaidByCard | Self::RefundSent => None,
+            Self::InvoiceIssued | Self::InvoicePaidByCard | Self::RefundSent | Self::InvoiceBroughtIn => None,
         }
     }
 

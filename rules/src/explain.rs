@@ -36,6 +36,9 @@ pub fn explain(basis: &Basis, amount: Micros, currency: Currency, book: &PriceBo
         Basis::TrialTraffic { units, price } => {
             format!("{price} for {} units of traffic above the trial's allowance", plain(*units))
         }
+        Basis::PaidBefore { period } => {
+            format!("from {} to {} it was paid before the account was brought in", period.from, period.to)
+        }
     };
     let rounded = if basis.exact() == amount.exact() { "" } else { ", rounded" };
     format!("{} {currency}: {formula}{rounded}", Price::of(amount))

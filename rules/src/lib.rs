@@ -6,6 +6,7 @@
 
 mod account;
 mod actions;
+mod arrival;
 mod basis;
 mod changes;
 mod charge;
@@ -25,6 +26,7 @@ mod withdrawal;
 
 pub use account::{Account, AccountId, Sequences, Standing, SuspendReason, Trial, Waiting};
 pub use actions::{Action, CancelWhen, OrderChange, Refusal, Rest};
+pub use arrival::{Arrival, ArrivingInvoice, ArrivingService, bring_in, term_until};
 pub use basis::{Basis, Priced};
 pub use changes::{Changes, Event, EventKind, LedgerAccount, Progress, Transfer, TransferKind};
 pub use charge::{Answer, Intent, Purpose};

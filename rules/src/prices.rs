@@ -207,6 +207,14 @@ impl PriceBook {
             && order.options.iter().all(|name| has(|plan, name| plan.options.contains_key(name), name))
     }
 
+    /// Whether each plan of `list` is in force from the beginning as it stands there.
+    pub fn has_same(&self, list: &PriceList) -> bool {
+        list.iter().all(|(id, plan)| {
+            let first = self.plans.get(id).and_then(|versions| versions.first());
+            first.is_some_and(|first| first.since == Timestamp::BEGINNING && first.plan == *plan)
+        })
+    }
+
     /// Since when the version that prices `plan` at `at` is in force.
     pub fn version_of(&self, plan: &str, at: Timestamp) -> Timestamp {
         self.versions_from(plan, at).first().map_or(Timestamp::BEGINNING, |version| version.since)

@@ -17,13 +17,14 @@ pub struct Candidate<'a> {
 impl Candidate<'_> {
     /// Whether an amount of a service that is of `plan` now, for what began at `from`, was computed with the list.
     pub fn priced(&self, basis: &Basis, plan: &str, from: Timestamp) -> bool {
+        if let Some(of) = basis.priced() {
+            return self.is_of(of);
+        }
         match basis {
-            Basis::Share { of, .. } | Basis::Months { of, .. } | Basis::Hours { of, .. } => self.is_of(of),
-            Basis::Overage { of, .. } => self.is_of(of),
-            Basis::Change { new, .. } | Basis::Upgrade { new, .. } => self.is_of(new),
             Basis::Usage { plan, .. } => self.prices(plan, from),
             // These don't say by which plan: by the one that it has, as far as anybody knows.
             Basis::NewOverage { .. } | Basis::TrialTraffic { .. } => self.list.contains_key(plan),
+            _ => false,
         }
     }
 

@@ -67,7 +67,7 @@ pub fn standing_names(standing: Standing) -> (&'static str, Option<&'static str>
     (standing.name(), standing.reason().map(SuspendReason::name))
 }
 
-async fn insert(
+pub async fn insert(
     connection: &mut SqliteConnection,
     account: &Account,
     due: &DueSeconds,

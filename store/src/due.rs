@@ -121,9 +121,17 @@ pub async fn write(work: &mut Work<'_>, commits: &[&Commit]) -> Result<()> {
 
 /// Writes the due seconds of an account that has none yet.
 pub async fn write_first(connection: &mut SqliteConnection, account: AccountId, due: &DueSeconds) -> Result<()> {
-    let others = due.iter().filter(|(kind, at)| *kind != DueKind::Daily && at.is_some());
-    let rows: Vec<_> = others.map(|(kind, at)| (account.0, kind.name(), at.map(Timestamp::secs))).collect();
-    upsert(&mut Work::new(connection, None), &rows).await
+    write_new(&mut Work::new(connection, None), &[(account, due)]).await
+}
+
+/// The same for many accounts at once.
+pub async fn write_new(work: &mut Work<'_>, accounts: &[(AccountId, &DueSeconds)]) -> Result<()> {
+    let mut rows = Vec::new();
+    for (account, due) in accounts {
+        let others = due.iter().filter(|(kind, at)| *kind != DueKind::Daily && at.is_some());
+        rows.extend(others.map(|(kind, at)| (account.0, kind.name(), at.map(Timestamp::secs))));
+    }
+    upsert(work, &rows).await
 }
 
 async fn upsert(work: &mut Work<'_>, rows: &[(i64, &'static str, Option<i64>)]) -> Result<()> {

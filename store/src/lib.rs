@@ -19,6 +19,7 @@ mod service_row;
 mod commit;
 mod write;
 
+mod imports;
 mod intents;
 mod receipts;
 
@@ -46,6 +47,7 @@ pub use clock_doubts::ClockDoubt;
 pub use commit::{Commit, DueSeconds, Outcome, Stamp};
 pub use controls::{JobControl, Pause};
 pub use error::StoreError;
+pub use imports::{ArrivingAccount, Import};
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
 pub use open::{Opening, Store, database_path};

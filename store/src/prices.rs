@@ -152,7 +152,7 @@ pub fn laid(lists: impl Iterator<Item = PublishedList>) -> Result<PriceBook> {
     Ok(book)
 }
 
-async fn insert(
+pub async fn insert(
     connection: &mut SqliteConnection,
     list: &PriceList,
     effective_at: Timestamp,

@@ -6,6 +6,8 @@ mod books;
 mod constraints;
 #[path = "conformance/due.rs"]
 mod due;
+#[path = "conformance/imports.rs"]
+mod imports;
 #[path = "conformance/living.rs"]
 mod living;
 #[path = "conformance/opening.rs"]

@@ -111,6 +111,8 @@ async fn what_runs_often_has_an_index() {
     store.invoices(Some(AccountId(1))).await.expect("invoices");
     store.events(Some(AccountId(1))).await.expect("events");
     store.verify(Some(AccountId(1))).await.expect("verify");
+    store.names_taken(&["ann".to_owned()], &["s1".to_owned()]).await.expect("names");
+    store.import("hash").await.expect("import");
     store.services_after((AccountId(1), 0), 10).await.expect("services");
     let (mode, term_months, price) = (rules::Mode::Daily, 1, books::units(1));
     let (components, options) = Default::default();

@@ -10,6 +10,7 @@ mod clock;
 mod deposit;
 mod doctor;
 mod explain;
+mod import;
 mod invoice;
 mod jobs;
 mod prices;
@@ -130,6 +131,16 @@ enum Command {
     Invoice(invoice::InvoiceArgs),
     /// Check a configuration file and the price lists that it names; tells all problems at once
     CheckConfig { file: PathBuf },
+    /// Bring in the accounts of a host that moves here
+    ///
+    /// The file is checked whole before anything is written. The same file twice changes nothing; one that was
+    /// cut off goes on where it was.
+    ///
+    /// Examples:
+    ///   bursar import move.jsonl --dry-run
+    ///   bursar import move.jsonl --database-url sqlite:books.db
+    #[command(verbatim_doc_comment)]
+    Import(import::ImportArgs),
     /// Check, compare, publish, withdraw and show price lists
     #[command(subcommand)]
     Prices(prices::Prices),
@@ -224,6 +235,7 @@ pub fn run() -> ExitCode {
             Command::Explain(args) => explain::run(args).await,
             Command::Invoice(args) => invoice::run(args).await,
             Command::CheckConfig { file } => Ok(check::config(&file)),
+            Command::Import(args) => import::run(args).await,
             Command::Prices(command) => prices::run(command).await,
         }
     });

@@ -48,6 +48,23 @@ pub enum Shape {
     Other(&'static str),
 }
 
+impl Node {
+    /// Says where all of it stands, of a document that is one line of a file.
+    pub fn stands_on(&mut self, line: usize) {
+        self.line = Some(line);
+        match &mut self.shape {
+            Shape::Table(members) => {
+                for member in members {
+                    member.line = Some(line);
+                    member.node.stands_on(line);
+                }
+            }
+            Shape::List(items) => items.iter_mut().for_each(|item| item.stands_on(line)),
+            Shape::String(_) | Shape::Integer(_) | Shape::Bool(_) | Shape::Other(_) => {}
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
     pub key: String,

@@ -4,6 +4,7 @@
 //! file, line (TOML), timeline entry (scenarios) and key. Nothing that was read leaves here half right.
 
 pub mod arguments;
+mod arrivals;
 mod chronicle;
 mod config;
 mod database;
@@ -18,6 +19,7 @@ mod scenario_tests;
 mod verbs;
 mod words;
 
+pub use arrivals::{Arrivals, Imported, Totals};
 pub use config::{Config, Log, LogFormat};
 pub use database::{BadInput, database_path};
 pub use document::Format;

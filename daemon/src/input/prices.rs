@@ -95,7 +95,7 @@ pub fn plans(value: &Value<'_>) -> Option<PriceList> {
     Some(list)
 }
 
-fn plan(value: &Value<'_>) -> Option<(String, Plan)> {
+pub fn plan(value: &Value<'_>) -> Option<(String, Plan)> {
     let table = value.table("a plan is a table")?;
     table.only(PLAN_KEYS);
     let id = table.need("id", words::name);

@@ -24,6 +24,7 @@ pub const A_QUANTITY: &str =
 const AN_AMOUNT: &str = "an amount is a decimal like \"12\" or \"0.50\", up to 9 digits and 6 decimals, not negative";
 pub const A_POSITIVE_AMOUNT: &str =
     "the amount is a decimal like \"12\" or \"0.50\", up to 9 digits and 6 decimals, above zero";
+const A_BALANCE: &str = "a balance is a decimal like \"12\" or \"-0.50\", up to 9 digits and 6 decimals";
 pub const A_SIGNED_AMOUNT: &str =
     "the amount is a decimal like \"12\" or \"-0.50\", up to 9 digits and 6 decimals, not zero";
 
@@ -83,6 +84,11 @@ pub fn positive_amount(value: &Value<'_>) -> Option<Micros> {
 pub fn signed_amount(value: &Value<'_>) -> Option<Micros> {
     let amount = decimal(value, AMOUNT_DIGITS, true).filter(|amount| !amount.is_zero());
     amount.or_else(|| value.refuse(A_SIGNED_AMOUNT))
+}
+
+/// What a wallet holds, or owes where it is negative.
+pub fn balance(value: &Value<'_>) -> Option<Micros> {
+    decimal(value, AMOUNT_DIGITS, true).or_else(|| value.refuse(A_BALANCE))
 }
 
 fn decimal(value: &Value<'_>, digits: usize, signed: bool) -> Option<Micros> {

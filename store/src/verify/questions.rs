@@ -45,7 +45,8 @@ pub const ALL: &[(&str, &str)] = &[
         ) t on t.account_id = a.id
         where a.id between $1 and $2 and a.brought_in <> coalesce(t.brought_in, 0)",
     ),
-    // No charge makes a wallet negative, at any point of its history; only a reversal from outside may (rule 3.3).
+    // No charge makes a wallet negative, at any point of its history; only a reversal from outside may (rule 3.3),
+    // and one that was in debt elsewhere already.
     (
         "charge_is_covered",
         "select account_id, 'transfer ' || number || ': ' || kind || ' left ' || wallet
@@ -55,7 +56,7 @@ pub const ALL: &[(&str, &str)] = &[
             ) over (partition by account_id order by number) as bigint) as wallet
             from transfers where account_id between $1 and $2
         ) t
-        where debit = 'wallet' and kind <> 'dispute' and wallet < 0",
+        where debit = 'wallet' and kind not in ('dispute', 'debt_brought_in') and wallet < 0",
     ),
     (
         "receivable_is_what_is_open",
@@ -82,7 +83,10 @@ pub const ALL: &[(&str, &str)] = &[
             select account_id, invoice, cast(sum(amount) as bigint) as total
             from invoice_lines where account_id between $1 and $2 group by account_id, invoice
         ) l on l.account_id = i.account_id and l.invoice = i.number
-        where i.account_id between $1 and $2 and (l.total is null or l.total <> i.total)",
+        where i.account_id between $1 and $2 and (l.total is null or l.total <> i.total)
+            and not (l.total is null and exists (
+                select 1 from brought_in_invoices b where b.account_id = i.account_id and b.number = i.number
+            ))",
     ),
     (
         "invoice_is_booked",
@@ -91,7 +95,9 @@ pub const ALL: &[(&str, &str)] = &[
         from invoices i
         left join (
             select account_id, invoice,
-                cast(sum(case when kind = 'invoice_issued' then amount else 0 end) as bigint) as total,
+                cast(sum(
+                    case when kind in ('invoice_issued', 'invoice_brought_in') then amount else 0 end
+                ) as bigint) as total,
                 cast(sum(
                     case when kind in ('invoice_paid_by_wallet', 'invoice_paid_by_card') then amount else 0 end
                 ) as bigint) as paid

@@ -50,6 +50,11 @@ impl Asked<'_> {
             }
             TransferKind::RefundSent => format!("{amount} went back to where it came from."),
             TransferKind::Waiver => format!("{amount} was left in the wallet when the account was closed, and waived."),
+            TransferKind::BroughtIn => format!("{amount} was in the wallet when the account was brought in."),
+            TransferKind::DebtBroughtIn => format!("{amount} was owed when the account was brought in."),
+            TransferKind::InvoiceBroughtIn => {
+                format!("{amount} was still to pay of {invoice}, which was issued before the account was brought in.")
+            }
         })
     }
 

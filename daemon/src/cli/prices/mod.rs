@@ -122,7 +122,7 @@ pub async fn run(command: Prices) -> anyhow::Result<u8> {
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, String> {
+pub fn time(text: &str) -> Result<Timestamp, String> {
     let time = Timestamp::parse(text);
     time.ok_or_else(|| "a time is like 2027-01-01T00:00:00Z: UTC, whole seconds".to_owned())
 }

@@ -1,0 +1,219 @@
+//! Bringing in the accounts of a host that moves here, batch by batch.
+
+use std::collections::BTreeMap;
+
+use rules::{AccountId, Changes, PriceList, Timestamp};
+use sqlx::query_builder::QueryBuilder;
+use sqlx::{Row, Sqlite};
+
+use crate::bulk::{Work, push_set};
+use crate::cells::{Cells, Problem};
+use crate::commit::{DueSeconds, Stamp};
+use crate::prices::insert as insert_list;
+use crate::write::{self, Of};
+use crate::{Result, Revision, Store, StoreError, accounts, due};
+
+/// An import, as far as it came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Import {
+    /// Of the file's bytes.
+    pub hash: String,
+    pub file: String,
+    pub author: String,
+    /// The second as of which all its accounts are brought in.
+    pub at: Timestamp,
+    pub accounts: u64,
+    /// Accounts of the file that are in the books.
+    pub up_to: u64,
+    pub finished_at: Option<Timestamp>,
+}
+
+/// An account to bring in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ArrivingAccount {
+    pub changes: Changes,
+    pub due: DueSeconds,
+    /// Who the customer is, by column: email, person, company, address, tax_id, language, provider,
+    /// provider_customer, payment_method.
+    pub details: BTreeMap<&'static str, String>,
+    /// Series, number and total of each invoice as it was printed.
+    pub printed: Vec<(String, String, i64)>,
+}
+
+const DETAILS: [&str; 9] =
+    ["email", "person", "company", "address", "tax_id", "language", "provider", "provider_customer", "payment_method"];
+
+impl Store {
+    /// The import of a file with this hash, if it was begun.
+    pub async fn import(&self, hash: &str) -> Result<Option<Import>> {
+        let question = "select hash, file, author, at, accounts, up_to, finished_at from imports where hash = $1";
+        let row = sqlx::query(question).bind(hash).fetch_optional(self.readers()).await?;
+        let read = |cells: &mut Cells<'_>| -> std::result::Result<Import, Problem> {
+            Ok(Import {
+                hash: cells.text()?,
+                file: cells.text()?,
+                author: cells.text()?,
+                at: cells.time()?,
+                accounts: cells.int()?.unsigned_abs(),
+                up_to: cells.int()?.unsigned_abs(),
+                finished_at: cells.maybe_time()?,
+            })
+        };
+        let import = row.map(|row| read(&mut Cells::of(&row))).transpose();
+        import.map_err(|problem| StoreError::CorruptTable { table: "imports", problem })
+    }
+
+    /// Begins an import: with its private plans and the next numbers of its series.
+    pub async fn import_begin(
+        &self,
+        import: &Import,
+        plans: &PriceList,
+        numbers: &BTreeMap<String, i64>,
+    ) -> Result<()> {
+        let mut transaction = self.write().await?;
+        sqlx::query(
+            "insert into imports (hash, file, author, at, accounts, up_to, finished_at)
+            values ($1, $2, $3, $4, $5, 0, $6)",
+        )
+        .bind(&import.hash)
+        .bind(&import.file)
+        .bind(&import.author)
+        .bind(import.at.secs())
+        .bind(i64::try_from(import.accounts).unwrap_or(i64::MAX))
+        .bind((import.accounts == 0).then_some(import.at.secs()))
+        .execute(&mut *transaction)
+        .await?;
+        if !plans.is_empty() {
+            insert_list(&mut transaction, plans, Timestamp::BEGINNING, &import.author, import.at).await?;
+        }
+        let rows: Vec<(&String, &i64)> = numbers.iter().collect();
+        let mut work = Work::new(&mut transaction, None);
+        work.values(
+            "insert into number_series (series, next) ",
+            &rows,
+            |cells, (series, next)| {
+                cells.push_bind((*series).clone()).push_bind(**next);
+            },
+            " on conflict (series) do update set next = excluded.next where excluded.next > number_series.next",
+        )
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Brings in the next accounts of an import that came to `from`, all of them or none; false if somebody else
+    /// did, or price lists came or went meanwhile: look again.
+    pub async fn import_batch(
+        &self,
+        import: &Import,
+        from: u64,
+        batch: &[ArrivingAccount],
+        revision: Revision,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let cut_after = self.take_cut();
+        let mut transaction = self.write().await?;
+        if crate::reference::current(&mut transaction).await? != revision {
+            return Ok(false);
+        }
+        let to = from + u64::try_from(batch.len()).unwrap_or_default();
+        let moved = sqlx::query(
+            "update imports set up_to = $3, finished_at = case when accounts = $3 then $4 end
+            where hash = $1 and up_to = $2",
+        )
+        .bind(&import.hash)
+        .bind(i64::try_from(from).unwrap_or(i64::MAX))
+        .bind(i64::try_from(to).unwrap_or(i64::MAX))
+        .bind(now.secs())
+        .execute(&mut *transaction)
+        .await?;
+        if moved.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let mut work = Work::new(&mut transaction, cut_after);
+        write_batch(&mut work, batch, Stamp { recorded_at: now, run: None, revision }).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Which of these names accounts and services have already.
+    pub async fn names_taken(&self, accounts: &[String], services: &[String]) -> Result<(Vec<String>, Vec<String>)> {
+        Ok((self.taken("accounts", accounts).await?, self.taken("services", services).await?))
+    }
+
+    async fn taken(&self, table: &str, names: &[String]) -> Result<Vec<String>> {
+        const AT_ONCE: usize = 1_024;
+        let mut taken = Vec::new();
+        for names in names.chunks(AT_ONCE) {
+            let mut statement = QueryBuilder::<Sqlite>::new(format!("select name from {table} where name in "));
+            push_set(&mut statement, names);
+            for row in statement.build().fetch_all(self.readers()).await? {
+                taken.push(row.try_get(0)?);
+            }
+        }
+        Ok(taken)
+    }
+}
+
+async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stamp) -> Result<()> {
+    let mut ids = Vec::with_capacity(batch.len());
+    for arriving in batch {
+        let account = &arriving.changes.account;
+        let id = accounts::insert(work.step()?, account, &arriving.due, stamp.recorded_at).await?;
+        ids.push(id);
+    }
+    let (mut services, mut invoices, mut transfers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut details, mut printed, mut dues) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, arriving) in ids.into_iter().zip(batch) {
+        let ArrivingAccount { changes, due, .. } = arriving;
+        let currency = changes.account.currency.code();
+        let finished = |service: &rules::Service| service.is_finished(changes.account.invoiced_until);
+        services.extend(changes.account.services.iter().map(|what| (Of { account: id, what }, finished(what))));
+        invoices.extend(changes.invoices.iter().map(|what| Of { account: id, what }));
+        transfers.extend(changes.transfers.iter().map(|what| (Of { account: id, what }, currency)));
+        details.push((id, &arriving.details));
+        printed.extend((0_i64..).zip(&arriving.printed).map(|(number, one)| (id, number, one)));
+        dues.push((id, due));
+    }
+    write::services(work, &services).await?;
+    write::invoices(work, &invoices, stamp).await?;
+    write::transfers(work, &transfers, stamp).await?;
+    write_details(work, &details).await?;
+    write_printed(work, &printed).await?;
+    due::write_new(work, &dues).await
+}
+
+async fn write_details(work: &mut Work<'_>, rows: &[(AccountId, &BTreeMap<&'static str, String>)]) -> Result<()> {
+    let head = format!("insert into account_details (account_id, {}) ", DETAILS.join(", "));
+    work.values(
+        &head,
+        rows,
+        |cells, (id, details)| {
+            cells.push_bind(id.0);
+            for column in DETAILS {
+                cells.push_bind(details.get(column).cloned());
+            }
+        },
+        "",
+    )
+    .await?;
+    Ok(())
+}
+
+async fn write_printed(work: &mut Work<'_>, rows: &[(AccountId, i64, &(String, String, i64))]) -> Result<()> {
+    work.values(
+        "insert into brought_in_invoices (account_id, number, series, printed, printed_total) ",
+        rows,
+        |cells, (id, number, (series, printed, total))| {
+            cells
+                .push_bind(id.0)
+                .push_bind(*number)
+                .push_bind(series.clone())
+                .push_bind(printed.clone())
+                .push_bind(*total);
+        },
+        "",
+    )
+    .await?;
+    Ok(())
+}
