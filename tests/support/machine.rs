@@ -11,7 +11,7 @@ use rules::Timestamp;
 use store::{Opening, Store};
 use tempfile::TempDir;
 
-use crate::support::program::{Daemon, Ended, bursar, wait_until};
+use crate::support::program::{Daemon, Ended, bursar, repository, wait_until};
 
 /// Longer than this between two lives would be an outage (rule 11.8).
 const STEP_SECS: i64 = 11 * rules::HOUR;
@@ -87,6 +87,29 @@ impl Machine {
         serde_json::from_str(&out).expect(&out)
     }
 
+    /// Follows a document: each command of its blocks marked `sh month` is done here, with its words in capitals
+    /// replaced.
+    pub fn follow(&self, document: &str, words: &[(&str, &str)]) {
+        let text = fs::read_to_string(repository().join(document)).expect(document);
+        let blocks = text.split("```sh month\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let mut followed = 0;
+        for command in blocks.flat_map(str::lines) {
+            let mut command = command.strip_prefix("bursar ").expect("a command of the program").to_owned();
+            for (word, meaning) in words {
+                command = command.replace(word, meaning);
+            }
+            let config = self.path("bursar.toml");
+            let mut shell = Command::new("sh");
+            let line = format!("\"$0\" {command} --config {config}");
+            shell.args(["-c", &line, env!("CARGO_BIN_EXE_bursar")]).current_dir(self.folder.path());
+            self.on_this_clock(&mut shell);
+            let Ended { status, out, err } = shell.output().expect("sh").into();
+            assert_eq!(status, Some(0), "{document}: {command}: {out}{err}");
+            followed += 1;
+        }
+        assert!(followed > 0, "{document} has no command to follow");
+    }
+
     pub fn start(&mut self) {
         let config = self.path("bursar.toml");
         let mut command = bursar(&["serve", "--listen", "127.0.0.1:0", "--config", &config]);
@@ -124,11 +147,10 @@ impl Machine {
 
     /// Waits until nothing is due and no run is under way.
     pub fn wait_until_idle(&self) {
-        let mut seen = String::new();
+        wait_until("the daemon has looked at every job", || self.log().contains(" ready "));
         wait_until("nothing is due any more", || {
             let jobs = self.json(&["jobs", "list"]);
             let runs = self.json(&["runs", "list"]);
-            seen = format!("{jobs}");
             let idle = |job: &serde_json::Value| {
                 let is_calendar = job["calendar"] == true;
                 let covers = |run: &serde_json::Value| is_calendar && run["slot"].is_string();

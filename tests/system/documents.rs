@@ -43,6 +43,7 @@ fn documents() -> Vec<PathBuf> {
 fn commands(document: &str) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     let (mut in_shell, mut goes_on) = (false, false);
+    // Blocks of another kind, like `sh month`, are for another test.
     for line in document.lines() {
         match line.trim_start().strip_prefix("```") {
             Some(language) => in_shell = !in_shell && ["sh", "bash", "shell", "console"].contains(&language.trim()),
@@ -85,6 +86,20 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Ends the daemons that a document's commands left behind: each has its process in the lock beside its books.
+struct Daemons<'a>(&'a Path);
+
+impl Drop for Daemons<'_> {
+    fn drop(&mut self) {
+        let files = fs::read_dir(self.0).into_iter().flatten().filter_map(Result::ok).map(|file| file.path());
+        for lock in files.filter(|file| file.extension().is_some_and(|extension| extension == "lock")) {
+            let kill = format!("kill $(cat {})", lock.display());
+            // It may have ended by itself.
+            let _ = Command::new("sh").args(["-c", &kill]).status();
+        }
+    }
+}
+
 #[test]
 fn every_command_of_the_documents_works() {
     let path = std::env::var("PATH").expect("a path");
@@ -92,6 +107,7 @@ fn every_command_of_the_documents_works() {
     let mut ran = 0;
     for document in documents() {
         let (folder, home) = clone();
+        let _daemons = Daemons(&home);
         let path = format!("{}:{path}", folder.path().join("bin").display());
         for command in commands(&fs::read_to_string(&document).expect("a text")) {
             if let Some(index) = not_here.iter().position(|skipped| *skipped == command) {

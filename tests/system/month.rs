@@ -86,6 +86,7 @@ fn a_month_goes_wrong_in_many_ways_and_the_books_come_through() {
     machine.read(async |store| store.wakes_lose().await.expect("lost"));
     machine.pass_until("2027-01-22T06:00:00Z");
     machine.read(async |store| store.wakes_lose().await.expect("lost"));
+    machine.follow("docs/operating/nightly.md", &[]);
     machine.pass_until("2027-01-23T06:00:00Z");
     assert_charged_each_day(&machine, "ann-2", "2027-01-23T00:00:00Z");
     machine.assert_verified();
@@ -147,10 +148,8 @@ fn a_price_list_by_a_slip(machine: &mut Machine) {
 
     let lists = machine.json(&["prices", "list"]);
     let wrong = lists.as_array().expect("lists").iter().map(|list| list["id"].as_i64().expect("an id")).max();
-    machine.done(&["prices", "withdraw", &wrong.expect("a list").to_string(), "--reason", "a slip"]);
-    machine.done(&["prices", "apply", &machine.path("right.toml"), "--effective-at", "2027-01-25T00:00:00Z", "--yes"]);
-    let released = machine.done(&["runs", "release", &run, "--yes"]);
-    assert!(released.contains("USD 4.800000"), "{released}");
+    let wrong = wrong.expect("a list").to_string();
+    machine.follow("docs/operating/held-runs.md", &[("RUN", &run), ("LIST", &wrong), ("WHEN", "2027-01-25T00:00:00Z")]);
     machine.wait_until_idle();
     machine.pass_until("2027-01-25T06:00:00Z");
     assert_charged_each_day(machine, "ann-1", "2027-01-25T00:00:00Z");
@@ -179,7 +178,7 @@ fn three_days_without_a_daemon(machine: &mut Machine) {
     let covered = runs["runs"].as_array().expect("runs").iter().filter(|run| !run["covered_by"].is_null()).count();
     assert_eq!(covered, 2, "{runs}");
     assert_eq!(machine.read(async |store| store.outages().await.expect("outages")).len(), 1);
-    machine.assert_verified();
+    machine.follow("docs/operating/after-an-outage.md", &[]);
 }
 
 /// Its account is parked and named, the others go on; mended, it is retried.
