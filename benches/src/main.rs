@@ -1,32 +1,41 @@
 //! `cargo run --release -p bench -- NAME`: the benchmarks, each beside its floor in the same run.
 
 mod flat;
+mod load;
 mod small_years;
 mod world;
 mod year;
 
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Cli {
-    #[arg(value_enum)]
+    #[command(subcommand)]
     name: Name,
+}
+
+#[derive(Subcommand)]
+enum Name {
+    /// A scenario of 1,000 services through a year
+    Year(Rounds),
+    /// Years of 5 accounts and 8 services through rules and store
+    SmallYears(Rounds),
+    /// A midnight of 1,000, 10,000 and 100,000 instances
+    Flat(Rounds),
+    /// A host brought in from a file, and its first midnight, with the memory that they take
+    Load(load::LoadArgs),
+    #[command(hide = true)]
+    LoadOne(load::OneArgs),
+}
+
+#[derive(clap::Args)]
+struct Rounds {
     /// Rounds of each mode, in turn; the medians are printed last
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Name {
-    /// A scenario of 1,000 services through a year
-    Year,
-    /// Years of 5 accounts and 8 services through rules and store
-    SmallYears,
-    /// A midnight of 1,000, 10,000 and 100,000 instances
-    Flat,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -34,9 +43,11 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.name {
-            Name::Year => year::run(cli.rounds).await,
-            Name::SmallYears => small_years::run(cli.rounds).await,
-            Name::Flat => flat::run(cli.rounds).await,
+            Name::Year(Rounds { rounds }) => year::run(rounds).await,
+            Name::SmallYears(Rounds { rounds }) => small_years::run(rounds).await,
+            Name::Flat(Rounds { rounds }) => flat::run(rounds).await,
+            Name::Load(args) => load::run(&args),
+            Name::LoadOne(args) => load::run_one(&args).await,
         }
     })
 }

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod demo;
+pub mod import;
 pub mod input;
 pub mod serve;
 pub mod simulate;

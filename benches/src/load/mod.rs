@@ -1,0 +1,141 @@
+//! The standard load: a host of daily instances moves here from an import file, and its first midnight is billed. Each
+//! size runs in a process of its own, whose peak memory is then its own too.
+
+mod figures;
+mod file;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bursar::import::{Looked, bring_in, hash_of, look};
+use bursar::input::Arrivals;
+use jobs::Stopwatch;
+use rules::{AccountId, Timestamp};
+use store::Opening;
+
+use crate::ratio;
+use crate::world::World;
+
+/// Instances of an account.
+const INSTANCES: usize = 10;
+
+const START: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+#[derive(clap::Args)]
+pub struct LoadArgs {
+    /// How many instances, ten of each account
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000", value_parser = size)]
+    sizes: Vec<usize>,
+}
+
+#[derive(clap::Args)]
+pub struct OneArgs {
+    #[arg(value_parser = size)]
+    size: usize,
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size: &usize| *size > 0 && size.is_multiple_of(INSTANCES));
+    size.ok_or_else(|| format!("{text:?}: a size is a multiple of {INSTANCES}, like 10000"))
+}
+
+pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
+    println!("A host of daily instances, {INSTANCES} an account: brought in from a file, then a midnight of them.");
+    println!("On SQLite with synchronous=FULL. The floor reads and decides and does not write.");
+    println!("Goal: 100,000 are brought in in under 60 s.");
+    for size in &args.sizes {
+        let ended = Command::new(env::current_exe()?).args(["load-one", &size.to_string()]).status()?;
+        anyhow::ensure!(ended.success(), "{size} instances: {ended}");
+    }
+    Ok(())
+}
+
+/// One size. The peaks are of the process so far: each floor holds no more at a time than what it is the floor of.
+pub async fn run_one(args: &OneArgs) -> anyhow::Result<()> {
+    let size = args.size;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("move.jsonl");
+    file::write(&file, size, START)?;
+    let world = World::new(START, Opening::serving(START)).await?;
+    println!("\n{size} instances");
+    let imported = import(&world, &file).await?;
+    let peak = figures::peak_memory()?;
+    let floor = import_floor(&world, &file, size).await?;
+    print("brought in", size, imported, floor, &peak);
+    let floor = midnight_floor(&world).await?;
+    let settled = midnight(&world, size).await?;
+    print("settled", size, settled, floor, &figures::peak_memory()?);
+    // What is still beside the file comes into it.
+    world.office.store.close().await;
+    println!("  the books take {}", figures::mebibytes(fs::metadata(world.office.store.path())?.len()));
+    Ok(())
+}
+
+fn print(what: &str, size: usize, took: Duration, floor: Duration, peak: &str) {
+    let each_second = figures::each_second(size, took);
+    let (took_secs, ratio) = (figures::seconds(took), ratio(took, floor));
+    print!("  {what:<10} in {took_secs:>7} s, {each_second:>6} a second, {ratio:>5} of the floor");
+    println!("; peak memory so far {peak}");
+}
+
+/// As `bursar import` does: the file is checked whole, then brought in.
+async fn import(world: &World, file: &Path) -> anyhow::Result<Duration> {
+    let watch = Stopwatch::start();
+    let hash = hash_of(file)?;
+    let checked = match look(&world.office, (file, &hash), START).await? {
+        Looked::Fine(checked) => checked,
+        Looked::Wrong(problems) => return Err(problems.into()),
+        Looked::Done(at) => anyhow::bail!("brought in at {at} already"),
+    };
+    bring_in(&world.office, (file, &hash), *checked, "bench".to_owned(), |_| {}).await?;
+    Ok(watch.elapsed())
+}
+
+async fn import_floor(world: &World, file: &Path, size: usize) -> anyhow::Result<Duration> {
+    let watch = Stopwatch::start();
+    let book = world.office.store.price_book().await?;
+    let mut arrivals = Arrivals::open(file, book, world.office.policy.currency, START)?;
+    let mut services = 0;
+    while let Some(imported) = arrivals.next_account() {
+        let changes = world.office.with_context(|cx| rules::bring_in(imported.arrival, cx, START))?;
+        services += changes.account.services.len();
+    }
+    arrivals.finish()?;
+    let elapsed = watch.elapsed();
+    anyhow::ensure!(services == size, "{services} of {size} instances were read");
+    Ok(elapsed)
+}
+
+async fn midnight_floor(world: &World) -> anyhow::Result<Duration> {
+    let store = &world.office.store;
+    let range = store.account_ids_range().await?;
+    let (first, last) = range.context("no account was brought in")?;
+    let batch = u32::try_from(jobs::BATCH_ACCOUNTS)?;
+    let mut after = AccountId(first.0 - 1);
+    let watch = Stopwatch::start();
+    loop {
+        let ids = store.account_ids(after, last, batch).await?;
+        let Some(end) = ids.last() else { break };
+        after = *end;
+        world.office.decide(&ids, START.next_midnight()).await?;
+    }
+    Ok(watch.elapsed())
+}
+
+async fn midnight(world: &World, size: usize) -> anyhow::Result<Duration> {
+    let midnight = START.next_midnight();
+    world.office.clock.advance_to(midnight);
+    let job = jobs::job("bill_instances").context("no such job")?;
+    let watch = Stopwatch::start();
+    let run = jobs::open_slot(&world.office, job, midnight).await?;
+    let run = run.context("the midnight was billed before")?;
+    let tally = jobs::work_run(&world.office, job, &run, "bench").await?;
+    let elapsed = watch.elapsed();
+    let billed = tally.counts.get("period").copied().unwrap_or_default();
+    anyhow::ensure!(usize::try_from(billed)? == size, "{billed} of {size} instances were billed");
+    Ok(elapsed)
+}
