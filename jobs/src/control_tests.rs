@@ -205,3 +205,30 @@ async fn an_admins_run_takes_no_slot_starts_at_its_second_and_may_be_for_one() {
     let slot = opened(&office, bench.now()).await;
     assert_eq!(slot.slot, Some(at(SECOND)));
 }
+
+#[tokio::test]
+async fn the_first_of_a_month_is_no_night_beyond_the_band() {
+    let bench = Bench::at("2026-03-29T12:00:00Z").await;
+    let ann = bench.customer("ann", "daily", 500).await;
+    bench.create(ann, "ann-server", "monthly").await;
+    let office = bench.office.clone().with_band(Some(BAND));
+    for midnight in ["2026-03-30T00:00:00Z", "2026-03-31T00:00:00Z", "2026-04-01T00:00:00Z"] {
+        bench.advance(midnight);
+        let run = opened(&office, bench.now()).await;
+        assert_eq!((run.held_for.as_deref(), run.state), (None, RunState::Queued), "{midnight}");
+        work_run(&office, named(JOB), &run, WORKER).await.expect("worked off");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_was_published_a_moment_ago_is_previewed_with() {
+    let (bench, office, ..) = after_a_night().await;
+    let wide = office.with_band(Some(Band { growth_percent: 400, ..BAND }));
+    let dear = rules::Plan { price: units(1_000), ..crate::testing::plan_of("daily") };
+    let lists = [("daily".to_owned(), dear)].into();
+    // By another program: this office has not read it yet.
+    let other = bench.another_office().await;
+    other.store.price_list_insert(&lists, at(SECOND), "cli:ann", bench.now()).await.expect("published");
+    bench.advance(SECOND);
+    assert_eq!(opened(&wide, bench.now()).await.state, RunState::Held);
+}

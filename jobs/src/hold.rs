@@ -1,7 +1,7 @@
 //! The band within which a calendar run goes by itself: beyond it, somebody looks first.
 
 use rules::Micros;
-use store::Run;
+use store::{Moved, Run};
 
 use crate::preview::{Preview, stops};
 
@@ -32,8 +32,8 @@ impl Band {
             return None;
         }
         let mut reasons = Vec::new();
-        for (currency, amount) in &preview.moved {
-            let most = most_a_slot(last, |run| run.moved.get(currency).map_or(0, |amount| amount.get()));
+        for (currency, amount) in &preview.own {
+            let most = most_a_slot(last, |run| charged(run, currency));
             let limit = self.limit(most, preview.slots);
             if *amount > self.least_amount && i128::from(amount.get()) > limit {
                 let limit = Micros::new(i64::try_from(limit).unwrap_or(i64::MAX));
@@ -51,6 +51,15 @@ impl Band {
     fn limit(&self, most: i128, slots: u32) -> i128 {
         most * i128::from(slots) * (100 + i128::from(self.growth_percent)) / 100
     }
+}
+
+/// What a run charged of what its job is there for. A preview alone would tell too much of a run whose prices were
+/// put right before its release.
+fn charged(run: &Run, currency: &str) -> i64 {
+    let of = |moved: &Moved| moved.get(currency).map_or(0, |amount| amount.get());
+    let preview = run.preview.as_deref().and_then(|text| serde_json::from_str::<Preview>(text).ok());
+    let did = of(&run.moved);
+    preview.map_or(did, |preview| of(&preview.own).min(did))
 }
 
 /// The most of something that one of the runs did, by slot.

@@ -86,7 +86,7 @@ impl Office {
     }
 
     /// Reads them anew if they moved: a decision that is stale may have been made with what held before.
-    async fn reload_if_moved(&self) -> Result<(), JobError> {
+    pub async fn reload_if_moved(&self) -> Result<(), JobError> {
         if self.store.revision().await? == self.revision() { Ok(()) } else { self.reload().await }
     }
 

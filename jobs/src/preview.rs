@@ -1,6 +1,6 @@
 //! What a run would do, found by deciding everything and writing nothing.
 
-use rules::{AccountId, Changes, DueKind, Timestamp};
+use rules::{AccountId, Changes, DueKind, Timestamp, TransferKind};
 use serde::{Deserialize, Serialize};
 use store::{Counts, Moved};
 
@@ -18,6 +18,8 @@ pub struct Preview {
     pub accounts: u64,
     /// What would be charged or invoiced, by currency.
     pub moved: Moved,
+    /// Of that, what the job is there for: nights are compared with nights, though invoices are issued on the way.
+    pub own: Moved,
     /// By the name of the transfer or event, and `parked`.
     pub counts: Counts,
 }
@@ -38,20 +40,23 @@ pub async fn preview(
     until: Timestamp,
     see: impl FnMut(&Changes),
 ) -> Result<Preview, JobError> {
+    // A list may have been published since.
+    office.reload_if_moved().await?;
     let Some((first, last)) = office.store.account_ids_range().await? else { return Ok(Preview::default()) };
     let (first, last) = only.map_or((first, last), |only| (only, only));
     let due = (job.due)(office, until, AccountId(first.0 - 1), last, u32::MAX).await?;
-    of(office, &due, None, until, see).await
+    of(office, &due, (job.due_kind, false), until, see).await
 }
 
 /// Previews what is due of one kind on any account, also what waits for a held run.
 pub async fn preview_of_held(office: &Office, kind: DueKind, until: Timestamp) -> Result<Preview, JobError> {
+    office.reload_if_moved().await?;
     let (mut sum, mut after) = (Preview::default(), AccountId(0));
     loop {
         let page = office.store.account_ids(after, AccountId(i64::MAX), PAGE).await?;
         let Some(last) = page.last() else { return Ok(sum) };
         after = *last;
-        let page = of(office, &page, Some(kind), until, |_| {}).await?;
+        let page = of(office, &page, (Some(kind), true), until, |_| {}).await?;
         sum.add(page);
     }
 }
@@ -61,23 +66,36 @@ const PAGE: u32 = 4096;
 async fn of(
     office: &Office,
     accounts: &[AccountId],
-    kind: Option<DueKind>,
+    (kind, only_due): (Option<DueKind>, bool),
     until: Timestamp,
     mut see: impl FnMut(&Changes),
 ) -> Result<Preview, JobError> {
-    let mut tally = Tally::default();
+    let (mut tally, mut own) = (Tally::default(), Tally::default());
     for batch in accounts.chunks(BATCH_ACCOUNTS) {
-        let decided = office.decide_regardless(batch, kind, until).await?;
+        let decided = office.decide_regardless(batch, kind.filter(|_| only_due), until).await?;
         for changes in decided.changes() {
             tally.done += 1;
             tally.add_changes(changes);
+            let transfers = changes.transfers.iter().filter(|transfer| is_own(kind, transfer.kind));
+            for transfer in transfers {
+                own.move_amount(changes.account.currency.code(), transfer.amount);
+            }
             see(changes);
         }
         if decided.faults() > 0 {
             tally.count("parked", decided.faults());
         }
     }
-    Ok(Preview { slots: 1, accounts: tally.done, moved: tally.moved, counts: tally.counts })
+    Ok(Preview { slots: 1, accounts: tally.done, moved: tally.moved, own: own.moved, counts: tally.counts })
+}
+
+/// Whether a transfer is what a job of this kind is there for.
+const fn is_own(kind: Option<DueKind>, transfer: TransferKind) -> bool {
+    match kind {
+        Some(DueKind::Daily) => matches!(transfer, TransferKind::Period),
+        Some(DueKind::Invoice) => matches!(transfer, TransferKind::InvoiceIssued),
+        _ => false,
+    }
 }
 
 impl Preview {
@@ -85,6 +103,8 @@ impl Preview {
         let mut sum = Tally { done: self.accounts, counts: std::mem::take(&mut self.counts), ..Tally::default() };
         sum.moved = std::mem::take(&mut self.moved);
         sum.merge(Tally { done: other.accounts, counts: other.counts, moved: other.moved, ..Tally::default() });
-        *self = Self { slots: other.slots, accounts: sum.done, moved: sum.moved, counts: sum.counts };
+        let mut own = Tally { moved: std::mem::take(&mut self.own), ..Tally::default() };
+        own.merge(Tally { moved: other.own, ..Tally::default() });
+        *self = Self { slots: other.slots, accounts: sum.done, moved: sum.moved, own: own.moved, counts: sum.counts };
     }
 }

@@ -67,6 +67,12 @@ impl Scheduler {
         }
     }
 
+    /// Work failed: what this life claimed is looked at again at `at`, not only when the claims run out.
+    pub fn rewake_at(&mut self, at: Timestamp) {
+        self.rewake_at = self.rewake_at.min(at);
+        self.first = true;
+    }
+
     /// The second before which a tick finds nothing to do, unless it is nudged.
     pub fn next(&self) -> Timestamp {
         let slots = self.jobs.iter().map(|next| next.at);

@@ -39,7 +39,7 @@ impl Tally {
         }
     }
 
-    fn move_amount(&mut self, currency: &str, amount: Micros) {
+    pub fn move_amount(&mut self, currency: &str, amount: Micros) {
         let sum = self.moved.entry(currency.to_owned()).or_default();
         // A report's sum, not the books': at the end of the range it stays there.
         *sum = sum.checked_add(amount).unwrap_or(Micros::new(i64::MAX));

@@ -117,6 +117,11 @@ fn plans() -> PriceList {
     of_modes.chain([large, vast]).collect()
 }
 
+/// The plan of that name.
+pub fn plan_of(name: &str) -> Plan {
+    plans().remove(name).expect("a plan")
+}
+
 impl Bench {
     /// A new file with nothing but price lists in it.
     pub async fn at(start: &str) -> Self {

@@ -175,6 +175,12 @@ async fn pool(path: &Path, role: Role, durability: Durability, size: u32) -> Res
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        // On a full disk SQLite ends a transaction itself, and the driver's rollback after it fails: it would take
+        // the connection for being within one for ever.
+        .before_acquire(|connection, _| {
+            let is_free = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_free) })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 let checked = read_back(connection, role, durability).await;

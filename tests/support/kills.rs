@@ -87,7 +87,7 @@ pub fn finish(night: &Night) {
 }
 
 /// Compares line by line.
-fn assert_same(found: &[String], expected: &[String], how: &str) {
+pub fn assert_same(found: &[String], expected: &[String], how: &str) {
     for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert_eq!(found, expected, "{how}: line {number} of the books");
     }

@@ -68,6 +68,10 @@ pub struct Night {
 }
 
 impl Night {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub fn url(&self) -> String {
         url(&self.path)
     }
@@ -100,8 +104,14 @@ impl Night {
                 (row.recorded_at, row.run) = (Timestamp::BEGINNING, None);
                 lines.push(format!("{row:?}"));
             }
-            lines.extend(store.events(None).await.expect("the events").iter().map(|event| format!("{event:?}")));
-            lines.extend(store.invoices(None).await.expect("the invoices").iter().map(|row| format!("{row:?}")));
+            for mut event in store.events(None).await.expect("the events") {
+                event.recorded_at = Timestamp::BEGINNING;
+                lines.push(format!("{event:?}"));
+            }
+            for mut invoice in store.invoices(None).await.expect("the invoices") {
+                invoice.recorded_at = Timestamp::BEGINNING;
+                lines.push(format!("{invoice:?}"));
+            }
             lines.extend(store.parked().await.expect("what is parked").iter().map(|parked| format!("{parked:?}")));
             let mut after = String::new();
             loop {

@@ -95,6 +95,10 @@ impl Daemon {
         daemon
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All that it logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()

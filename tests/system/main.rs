@@ -8,6 +8,7 @@ mod admin_reading;
 mod bad_books;
 mod demo;
 mod documents;
+mod full_disk;
 mod import;
 mod kills;
 mod month;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::jobs::{JOBS, Office, Preview, Registered, RunOrder, Wakes, job, next_slot, open_run, preview};
+use ::jobs::{JOBS, Jump, Office, Preview, Registered, RunOrder, Wakes, job, next_slot, open_run, preview};
 use clap::Subcommand;
 use rules::{Changes, Micros, Timestamp, TransferKind};
 use serde_json::json;
@@ -329,9 +329,12 @@ async fn pause(books: &Books, which: &Which, reason: &str) -> anyhow::Result<u8>
     }
     let (jobs, store) = (which.jobs()?, books.store().await?);
     let now = ::jobs::Clock::system().now();
+    // A daemon that starts later must find them paused.
+    let schedules: Vec<(&str, &str)> = JOBS.iter().map(|job| (job.name, job.cron)).collect();
+    store.jobs_enrol(&schedules, now).await?;
     for job in jobs {
         let paused = store.job_pause(job.name, &books::author(), reason, now).await?;
-        println!("{} {}", job.name, if paused { "is paused" } else { "was paused already, or never ran here" });
+        println!("{} {}", job.name, if paused { "is paused" } else { "was paused already" });
     }
     Ok(DONE)
 }
@@ -339,6 +342,11 @@ async fn pause(books: &Books, which: &Which, reason: &str) -> anyhow::Result<u8>
 async fn resume(books: &Books, which: &Which) -> anyhow::Result<u8> {
     let (jobs, store) = (which.jobs()?, books.store().await?);
     let now = ::jobs::Clock::system().now();
+    // Slots count from the resuming on: by a wrong clock they would not count for years.
+    if let Some(doubt) = store.clock_doubt().await? {
+        let jump = Jump { observed: doubt.observed_at, expected: doubt.expected_at };
+        return Err(NotNow(jump.to_string()).into());
+    }
     for job in jobs {
         let resumed = store.job_resume(job.name, now).await?;
         let next = next_slot(job, now).map(|slot| slot.to_string());

@@ -326,10 +326,19 @@ async fn retry(books: &Books, id: RunId, format: Format) -> anyhow::Result<u8> {
 async fn open_again(office: &Office, old: &Run) -> anyhow::Result<Run> {
     let Some(job) = job(&old.job) else { anyhow::bail!("this program knows no job {}", old.job) };
     let now = office.clock.now();
+    let controls = office.store.job_controls().await?;
+    if controls.iter().any(|control| control.job == job.name && control.pause.is_some()) {
+        return Err(NotNow(format!("{0} is paused: `bursar jobs resume {0}` first", job.name)).into());
+    }
+    // A run on one account is retried on that one.
+    let only = match office.store.shards(old.id).await?.as_slice() {
+        [shard] if shard.first == shard.last => Some(shard.first),
+        _ => None,
+    };
     // Parked accounts wait for their next try: it is now.
     office.store.parked_retry(now).await?;
     let author = books::author();
-    let order = RunOrder { retry_of: Some(old.id), ..RunOrder::by(&author, now) };
+    let order = RunOrder { retry_of: Some(old.id), only, ..RunOrder::by(&author, now) };
     let run = open_run(office, job, &order, now).await?;
     run.ok_or_else(|| anyhow::anyhow!("no run was opened"))
 }

@@ -21,6 +21,8 @@ pub struct Health {
     office: Office,
     last_tick: Mutex<Option<Tick>>,
     workers: AtomicBool,
+    /// What the last work failed of; none once other work went well.
+    failure: Mutex<Option<String>>,
 }
 
 struct Tick {
@@ -30,7 +32,7 @@ struct Tick {
 
 impl Health {
     pub fn new(office: Office) -> Self {
-        Self { office, last_tick: Mutex::default(), workers: AtomicBool::new(false) }
+        Self { office, last_tick: Mutex::default(), workers: AtomicBool::new(false), failure: Mutex::default() }
     }
 
     /// The scheduler did its round; this went wrong in it.
@@ -48,6 +50,11 @@ impl Health {
 
     pub fn workers_run(&self, run: bool) {
         self.workers.store(run, Ordering::SeqCst);
+    }
+
+    /// Work on a shard ended well, or of this.
+    pub fn worked(&self, failure: Option<String>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
     pub async fn is_ready(&self) -> bool {
@@ -78,6 +85,7 @@ impl Health {
         if !self.workers.load(Ordering::SeqCst) {
             problems.push("no worker takes wakes from the queue".to_owned());
         }
+        problems.extend(self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone());
         problems
     }
 }

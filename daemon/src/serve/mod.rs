@@ -32,6 +32,9 @@ pub const QUEUE: &str = "bursar";
 /// it was at; that there is only one of that name sees the lock to.
 const WORKER: &str = "serve";
 
+/// What failed is tried again after this.
+const AFTER_FAILURE_SECS: i64 = 5;
+
 const TICK: Duration = Duration::from_secs(1);
 
 /// For how long wakes that are done stay to be looked at.
@@ -70,14 +73,14 @@ impl Server {
         let store = Store::open(&config.database, Opening::serving(now).with_queue(QUEUE)).await?;
         store.queue_setup().await?;
         load_price_lists(&store, config, now).await?;
-        let schedules: Vec<(&str, &str)> = JOBS.iter().map(|job| (job.name, job.cron)).collect();
-        for job in store.jobs_enrol(&schedules, now).await? {
-            tracing::info!(job, "its schedule was edited: it counts from now on");
-        }
         let mut watch = ClockWatch::start(&store, &clock).await?;
         // Known before anything is settled, by a clock that is believed.
         match watch.look(&store, &clock).await {
             Ok(now) => {
+                let schedules: Vec<(&str, &str)> = JOBS.iter().map(|job| (job.name, job.cron)).collect();
+                for job in store.jobs_enrol(&schedules, now).await? {
+                    tracing::info!(job, "its schedule was edited: it counts from now on");
+                }
                 if let Some(outage) = jobs::end_silence(&store, now).await? {
                     tracing::warn!(from = %outage.from, to = %outage.to, "nobody was alive: recorded as an outage");
                 }
@@ -92,7 +95,7 @@ impl Server {
             .with_context(|| format!("cannot listen on {}: set another `listen`", config.listen))?;
         let address = listener.local_addr()?;
         let http = tokio::spawn(health::answer(listener, health.clone()));
-        let desk = Arc::new(Desk::new(office.clone()));
+        let desk = Arc::new(Desk::new(office.clone(), health.clone()));
         tracing::info!(listen = %address, "started");
         Ok(Self { office, desk, health, watch, http, address, _lock: lock })
     }
@@ -108,7 +111,7 @@ impl Server {
 
     /// Runs until the office's stop is asked for, and closes the books.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        let workers = tokio::spawn(workers::supervise(self.desk.clone(), self.health.clone()));
+        let workers = tokio::spawn(workers::supervise(self.desk.clone()));
         self.schedule().await;
         tracing::info!("draining");
         let stop_began = Stopwatch::start();
@@ -142,6 +145,9 @@ impl Server {
         while !stop.is_asked() {
             match self.watch.look(&self.office.store, &self.office.clock).await {
                 Ok(now) => {
+                    if self.desk.has_failed() {
+                        scheduler.rewake_at(now.plus_secs(AFTER_FAILURE_SECS));
+                    }
                     let ticked = scheduler.tick(&self.office, now).await;
                     note(&ticked);
                     if purge_at <= now && self.purge(now).await {

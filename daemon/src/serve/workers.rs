@@ -4,7 +4,7 @@
 //! and after an error the work waits for the next wake: what is due stays due.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ pub struct Desk {
     in_hand: Mutex<HashSet<(RunId, u32)>>,
     /// A shard was put back.
     put_back: Notify,
+    health: Arc<Health>,
+    /// Work failed since somebody asked: its shard waits to be woken again.
+    failed: AtomicBool,
     /// Apart from the process: apalis knows workers by name, and a name again too early is refused.
     started: AtomicU64,
     /// Wakes that were taken from the queue.
@@ -46,10 +49,16 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(office: Office) -> Self {
+    pub fn new(office: Office, health: Arc<Health>) -> Self {
         let (started, taken) = (AtomicU64::new(0), AtomicU64::new(0));
         let (nudge, put_back) = (Notify::new(), Notify::new());
-        Self { office, nudge, in_hand: Mutex::default(), put_back, started, taken }
+        let (in_hand, failed) = (Mutex::default(), AtomicBool::new(false));
+        Self { office, nudge, in_hand, put_back, health, failed, started, taken }
+    }
+
+    /// Whether work failed since this was asked last.
+    pub fn has_failed(&self) -> bool {
+        self.failed.swap(false, Ordering::SeqCst)
     }
 
     /// Returns when work was done after which money waits for a card.
@@ -121,7 +130,8 @@ impl Drop for InHand<'_> {
 }
 
 /// Keeps a worker alive until the stop: any error of the queue ends one for good.
-pub async fn supervise(desk: Arc<Desk>, health: Arc<Health>) {
+pub async fn supervise(desk: Arc<Desk>) {
+    let health = desk.health.clone();
     let mut backoff = BACKOFF;
     loop {
         let lived = Stopwatch::start();
@@ -187,13 +197,18 @@ async fn take(payload: serde_json::Value, desk: Data<Arc<Desk>>) -> Result<(), B
         tracing::warn!(job = wake.job, "a wake for no job or shard of this program is dropped");
         return Ok(());
     };
-    let desk = Arc::clone(&desk);
+    let (desk, kept) = (Arc::clone(&desk), Arc::clone(&desk));
     // In a task of its own, so that a panic ends there, and a worker that is given up does not take it along.
     let worked = tokio::spawn(async move { desk.work(job, run, shard).await }).await;
-    match worked {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(job = job.name, run = run.0, shard, %error, "work stopped; it is due again"),
-        Err(panic) => tracing::error!(job = job.name, run = run.0, shard, %panic, "work panicked; it is due again"),
+    let failure = match worked {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(panic) => Some(panic.to_string()),
+    };
+    if let Some(error) = &failure {
+        tracing::error!(job = job.name, run = run.0, shard, error, "work stopped; it is due again");
+        kept.failed.store(true, Ordering::SeqCst);
     }
+    kept.health.worked(failure.map(|error| format!("{}: {error}", job.name)));
     Ok(())
 }
