@@ -141,6 +141,24 @@ impl Store {
         Ok((self.taken("accounts", accounts).await?, self.taken("services", services).await?))
     }
 
+    /// Which of these series and printed numbers invoices that were brought in have already.
+    pub async fn printed_taken(&self, printed: &[(String, String)]) -> Result<Vec<(String, String)>> {
+        const AT_ONCE: usize = 512;
+        let mut taken = Vec::new();
+        for printed in printed.chunks(AT_ONCE) {
+            let question = "select series, printed from brought_in_invoices where (series, printed) in (";
+            let mut statement = QueryBuilder::<Sqlite>::new(question);
+            statement.push_values(printed, |mut cells, (series, number)| {
+                cells.push_bind(series.clone()).push_bind(number.clone());
+            });
+            statement.push(")");
+            for row in statement.build().fetch_all(self.readers()).await? {
+                taken.push((row.try_get(0)?, row.try_get(1)?));
+            }
+        }
+        Ok(taken)
+    }
+
     async fn taken(&self, table: &str, names: &[String]) -> Result<Vec<String>> {
         const AT_ONCE: usize = 1_024;
         let mut taken = Vec::new();

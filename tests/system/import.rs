@@ -154,6 +154,18 @@ fn a_file_is_brought_in_once_and_billed_from_where_it_stood() {
     assert_eq!(refused.status, Some(2), "{refused:?}");
     let told = format!("{other}:3: name: account `ann` is in the books already");
     assert!(refused.err.contains(&told), "{told}: {refused:?}");
+    // Nor is a printed number given twice, in the books or in a file.
+    let renamed: Vec<String> = moved(books.midnight)
+        .iter()
+        .map(|line| line.replace("ann", "eve").replace("bob", "dan").replace("\"own\"", "\"other\""))
+        .collect();
+    let refused = books.import(&[&[books.file("renamed.jsonl", &renamed).as_str()], &as_of[..]].concat());
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert!(refused.err.contains("renamed.jsonl:3: number: ") && refused.err.contains("`R-116`"), "{refused:?}");
+    let doubled: Vec<String> = renamed.iter().map(|line| line.replace("R-116", "R-7").replace("R-98", "R-7")).collect();
+    let refused = books.import(&[&[books.file("doubled.jsonl", &doubled).as_str()], &as_of[..]].concat());
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert!(refused.err.contains("number: `R-7` of series `R` stands in this file already"), "{refused:?}");
     // A private plan is nobody else's to publish.
     let list = books.file("list.toml", &["[[plans]]\nid = \"own\"\nmode = \"daily\"\nprice = \"9.00\"".to_owned()]);
     let tomorrow = books.midnight.plus_days(2).to_string();

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jobs::Office;
+use jobs::{Jump, Office};
 use rules::{Micros, Timestamp};
 
 use crate::cli::DONE;
@@ -37,6 +37,10 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<u8> {
             return Ok(refuse(&problem));
         }
     };
+    if let Some(doubt) = office.store.clock_doubt().await? {
+        let jump = Jump { observed: doubt.observed_at, expected: doubt.expected_at };
+        return Err(NotNow(jump.to_string()).into());
+    }
     let now = office.clock.now();
     let as_of = args.as_of.unwrap_or(now);
     if as_of > now {

@@ -72,6 +72,8 @@ async fn read(office: &Office, file: &Path, at: Timestamp, up_to: u64) -> anyhow
 struct Names {
     accounts: HashMap<String, usize>,
     services: HashMap<String, usize>,
+    /// Series and printed number of invoices, with the line of their account.
+    invoices: HashMap<(String, String), usize>,
 }
 
 impl Names {
@@ -79,6 +81,8 @@ impl Names {
         self.accounts.insert(imported.arrival.name.clone(), imported.line);
         let services = imported.arrival.services.iter().zip(&imported.service_lines);
         self.services.extend(services.map(|(service, line)| (service.name.clone(), *line)));
+        let printed = imported.invoices.iter().map(|printed| (printed.series.clone(), printed.number.clone()));
+        self.invoices.extend(printed.map(|printed| (printed, imported.line)));
     }
 
     async fn look_up(&mut self, store: &Store, arrivals: &mut Arrivals) -> anyhow::Result<()> {
@@ -89,6 +93,14 @@ impl Names {
                 let line = lines.get(&name).copied().unwrap_or_default();
                 arrivals.note(line, "name", format!("{what} `{name}` is in the books already"));
             }
+        }
+        let printed: Vec<(String, String)> = self.invoices.keys().cloned().collect();
+        for taken in store.printed_taken(&printed).await? {
+            let line = self.invoices.get(&taken).copied().unwrap_or_default();
+            let (series, number) = taken;
+            let message =
+                format!("an invoice of it has number `{number}` of series `{series}`, which is in the books already");
+            arrivals.note(line, "number", message);
         }
         *self = Self::default();
         Ok(())

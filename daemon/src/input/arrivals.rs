@@ -391,8 +391,12 @@ impl Arrivals {
         if owner.arrival.invoices.last().is_some_and(|last| last.issued_at > issued_at) {
             table.value().note("the invoices of an account stand in the order of their `issued_at`");
         }
+        let (series, number) = (series?, number?);
         owner.arrival.invoices.push(ArrivingInvoice { issued_at, open, overdue: overdue? });
-        owner.invoices.push(Printed { series: series?, number: number?, total });
+        owner.invoices.push(Printed { series: series.clone(), number: number.clone(), total });
+        if !self.names.insert(format!("invoice {series} {number}")) {
+            table.value().note(format!("number: `{number}` of series `{series}` stands in this file already"));
+        }
         Some(())
     }
 
