@@ -7,6 +7,7 @@ mod collect_payments;
 mod end_retention;
 mod end_trials;
 mod issue_invoices;
+mod number_documents;
 mod renew_services;
 mod verify_books;
 
@@ -48,11 +49,12 @@ pub use stop::Stop;
 pub use tally::Tally;
 
 /// Every job, in the order in which money flows.
-pub static JOBS: [Registered; 7] = [
+pub static JOBS: [Registered; 8] = [
     job::register::<bill_instances::BillInstances>(),
     job::register::<renew_services::RenewServices>(),
     job::register::<end_retention::EndRetention>(),
     job::register::<issue_invoices::IssueInvoices>(),
+    job::register::<number_documents::NumberDocuments>(),
     job::register::<collect_payments::CollectPayments>(),
     job::register::<end_trials::EndTrials>(),
     job::register::<verify_books::VerifyBooks>(),

@@ -288,12 +288,11 @@ impl Office {
 
     /// Settles an account up to `now` and does `action` on it, or says why not.
     pub async fn act(&self, id: AccountId, action: &Action, now: Timestamp) -> Result<Acted, JobError> {
-        let names: Vec<&str> = action.service().into_iter().collect();
         // Whether the account keeps the action, which waits for a card: it is gone on with, not begun again.
         let mut begun = false;
         let mut stale = 0;
         loop {
-            let account = self.load_one(id, Scope::With(&names)).await?;
+            let account = self.load_one(id, Scope::For(action)).await?;
             let name = account.name.clone();
             let waited = account.waiting.as_ref().map(|waiting| waiting.key.clone());
             let reference = self.reference();
@@ -332,8 +331,7 @@ impl Office {
     /// What [`Self::act`] would write at first, without writing it. Where a card is to be asked there is no
     /// outcome yet.
     pub async fn preview(&self, id: AccountId, action: &Action, now: Timestamp) -> Result<Changes, JobError> {
-        let names: Vec<&str> = action.service().into_iter().collect();
-        let account = self.load_one(id, Scope::With(&names)).await?;
+        let account = self.load_one(id, Scope::For(action)).await?;
         let (name, reference) = (account.name.clone(), self.reference());
         refuse_held(&account, &reference, &self.policy, now)?;
         let decided = rules::act(account, &reference.context(&self.policy), action, now);

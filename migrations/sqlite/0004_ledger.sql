@@ -41,7 +41,10 @@ insert into postings (kind, debit, credit) values
     ('waiver', 'wallet', 'other_income'),
     ('brought_in', 'opening', 'wallet'),
     ('debt_brought_in', 'wallet', 'opening'),
-    ('invoice_brought_in', 'receivable', 'opening');
+    ('invoice_brought_in', 'receivable', 'opening'),
+    ('invoice_credited', 'sales', 'receivable'),
+    ('invoice_credited', 'tax', 'receivable'),
+    ('payment_returned', 'receivable', 'wallet');
 
 create table transfers (
     account_id integer not null references accounts (id),
@@ -66,18 +69,25 @@ create table transfers (
     net integer,
     tax integer,
     tax_rate_code text,
+    -- The transfer that it takes back.
+    corrects integer,
     primary key (account_id, number),
+    foreign key (account_id, corrects) references transfers (account_id, number),
     foreign key (kind, debit, credit) references postings (kind, debit, credit),
     foreign key (account_id, service) references services (account_id, number),
     foreign key (account_id, invoice) references invoices (account_id, number),
-    constraint transfer_amount_is_positive check (amount > 0 or (kind = 'period' and amount = 0)),
+    constraint transfer_amount_is_positive check (amount > 0 or (kind in ('period', 'reversal') and amount = 0)),
     constraint transfer_moves check (debit <> credit),
     constraint transfer_period_is_ordered check (
         (period_from is null and period_to is null)
         or (period_from is not null and period_to is not null and period_from < period_to)
     ),
     constraint transfer_of_period_names_it check (kind <> 'period' or (service is not null and period_from is not null)),
-    constraint transfer_by_hand_is_signed check (kind not in ('charge', 'bonus') or (author is not null and reason is not null))
+    constraint transfer_by_hand_is_signed check (
+        kind not in ('charge', 'bonus', 'reversal', 'invoice_credited', 'payment_returned', 'write_off')
+        or (author is not null and reason is not null)
+    ),
+    constraint transfer_corrects_one check ((kind = 'reversal') = (corrects is not null) and corrects < number)
 ) strict;
 
 -- A period is charged once (rule 11.4). The period comes first: a midnight's keys are neighbours then, where
@@ -88,6 +98,14 @@ create unique index service_period_is_charged_once on transfers (period_from, ac
 -- What else a price list was charged by: written with changes of services, never at midnight.
 create index transfers_of_changes on transfers (effective_at, account_id, number)
     where kind in ('card_credit', 'downgrade', 'upgrade');
+
+create unique index transfer_is_corrected_once on transfers (account_id, corrects) where corrects is not null;
+
+-- Of a month's reports: what is booked beside the periods themselves is little, and few periods reach over a
+-- midnight.
+create index transfers_by_second on transfers (effective_at, account_id, number) where kind <> 'period';
+create index transfers_of_long_periods on transfers (period_to, account_id, number)
+    where (period_to - 1) / 86400 > period_from / 86400;
 
 -- Until when rows may be deleted: moved by a purge in its own transaction, never by hand.
 create table ledger_floor (

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::actions::Action;
+use crate::changes::Transfer;
 use crate::charge::Intent;
-use crate::invoice::Invoice;
+use crate::invoice::{Buyer, Invoice, Line};
 use crate::money::{Currency, Micros, OutOfRange, Price, Quantity};
 use crate::receipt::Receipt;
 use crate::service::{Service, ServiceNumber, StopReason};
@@ -131,6 +132,21 @@ pub struct Account {
     pub intents: Vec<Intent>,
     /// Money that came and is not in the books yet, as it came.
     pub receipts: Vec<Receipt>,
+    /// What an action corrects, loaded for that action alone.
+    pub past: Past,
+}
+
+/// Of what is in the books already, what an action needs to take it back.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Past {
+    /// What was booked for the service since its last period was charged.
+    pub charges: Vec<Transfer>,
+    /// The invoice's lines,
+    pub lines: Vec<Line>,
+    /// how often they were issued anew,
+    pub reissued: u32,
+    /// and whom the invoice names.
+    pub buyer: Buyer,
 }
 
 impl Account {

@@ -3,7 +3,7 @@
 //! What it had in its wallet and owes comes from the ledger's opening account. A period that was paid before is
 //! in the ledger as one of nothing, so that it is never charged again and none behind it is left out (rule 11.4).
 
-use crate::account::{Account, AccountId, Sequences, Standing, SuspendReason};
+use crate::account::{Account, AccountId, Past, Sequences, Standing, SuspendReason};
 use crate::basis::Basis;
 use crate::changes::{Changes, Progress, TransferKind};
 use crate::desk::{Context, Desk, Details};
@@ -114,6 +114,7 @@ fn opened(arrival: &Arrival, standing: Standing, now: Timestamp) -> Account {
         invoices: Vec::new(),
         intents: Vec::new(),
         receipts: Vec::new(),
+        past: Past::default(),
     }
 }
 
@@ -164,7 +165,18 @@ fn invoice(number: i64, arriving: &ArrivingInvoice, now: Timestamp) -> Invoice {
     let ArrivingInvoice { issued_at, open, overdue } = *arriving;
     // No card comes with it: the next try is that of a new one.
     let tries = Tries { made: 0, first_is_due: false, first_failed_at: None, done_until: now, new_card_at: None };
-    Invoice { number, issued_at, total: open, paid: Micros::ZERO, paid_at: None, overdue, tries }
+    Invoice {
+        number,
+        issued_at,
+        total: open,
+        paid: Micros::ZERO,
+        credited: Micros::ZERO,
+        written_off: Micros::ZERO,
+        paid_at: None,
+        credited_at: None,
+        overdue,
+        tries,
+    }
 }
 
 fn book_invoices(desk: &mut Desk<'_>, at: Timestamp) -> Result<(), OutOfRange> {

@@ -53,6 +53,14 @@ impl Basis {
         }
     }
 
+    /// The plan that is paid for, where it names one.
+    pub fn plan(&self) -> Option<&str> {
+        match self {
+            Self::Usage { plan, .. } => Some(plan),
+            _ => self.priced().map(|priced| priced.order.plan.as_str()),
+        }
+    }
+
     /// The exact amount, in pico-units, before its one rounding.
     pub fn exact(&self) -> Exact {
         match self {

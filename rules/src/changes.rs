@@ -6,7 +6,7 @@ use crate::account::{Account, AccountId};
 use crate::actions::Refusal;
 use crate::basis::Basis;
 use crate::charge::{Answer, Intent};
-use crate::invoice::{InvoiceNumber, Line};
+use crate::invoice::{CreditNote, InvoiceNumber, Line, Reissue};
 use crate::money::Micros;
 use crate::service::{ServiceNumber, StopReason};
 use crate::time::{Period, Timestamp};
@@ -75,10 +75,17 @@ pub enum TransferKind {
     DebtBroughtIn,
     /// What was still open of an invoice that was issued elsewhere.
     InvoiceBroughtIn,
+    /// A whole period is taken back.
+    Reversal,
+    /// A credit note over a whole invoice.
+    InvoiceCredited,
+    /// What was paid of an invoice that is credited.
+    PaymentReturned,
+    WriteOff,
 }
 
 impl TransferKind {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Deposit,
         Self::CardCredit,
         Self::Period,
@@ -96,6 +103,10 @@ impl TransferKind {
         Self::BroughtIn,
         Self::DebtBroughtIn,
         Self::InvoiceBroughtIn,
+        Self::Reversal,
+        Self::InvoiceCredited,
+        Self::PaymentReturned,
+        Self::WriteOff,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -117,6 +128,10 @@ impl TransferKind {
             Self::BroughtIn => "brought_in",
             Self::DebtBroughtIn => "debt_brought_in",
             Self::InvoiceBroughtIn => "invoice_brought_in",
+            Self::Reversal => "reversal",
+            Self::InvoiceCredited => "invoice_credited",
+            Self::PaymentReturned => "payment_returned",
+            Self::WriteOff => "write_off",
         }
     }
 
@@ -126,7 +141,7 @@ impl TransferKind {
         match self {
             Self::Deposit | Self::CardCredit => (L::CashProvider, L::Wallet),
             Self::Period | Self::Upgrade | Self::Charge => (L::Wallet, L::Sales),
-            Self::Downgrade => (L::Sales, L::Wallet),
+            Self::Downgrade | Self::Reversal => (L::Sales, L::Wallet),
             Self::Bonus => (L::Promotions, L::Wallet),
             Self::InvoiceIssued => (L::Receivable, L::Sales),
             Self::InvoicePaidByWallet => (L::Wallet, L::Receivable),
@@ -138,6 +153,9 @@ impl TransferKind {
             Self::BroughtIn => (L::Opening, L::Wallet),
             Self::DebtBroughtIn => (L::Wallet, L::Opening),
             Self::InvoiceBroughtIn => (L::Receivable, L::Opening),
+            Self::InvoiceCredited => (L::Sales, L::Receivable),
+            Self::PaymentReturned => (L::Receivable, L::Wallet),
+            Self::WriteOff => (L::BadDebt, L::Receivable),
         }
     }
 
@@ -145,12 +163,19 @@ impl TransferKind {
     pub const fn entry(self) -> Option<&'static str> {
         match self {
             Self::Deposit | Self::CardCredit | Self::Period | Self::Upgrade | Self::Downgrade => Some(self.name()),
-            Self::Dispute | Self::Waiver | Self::BroughtIn | Self::DebtBroughtIn => Some(self.name()),
+            Self::Dispute | Self::Waiver | Self::Reversal | Self::PaymentReturned => Some(self.name()),
+            Self::BroughtIn | Self::DebtBroughtIn => Some(self.name()),
             Self::Charge | Self::Bonus => Some("adjustment"),
             Self::InvoicePaidByWallet => Some("invoice_payment"),
             Self::RefundApproved => Some("refund"),
             Self::InvoiceIssued | Self::InvoicePaidByCard | Self::RefundSent | Self::InvoiceBroughtIn => None,
+            Self::InvoiceCredited | Self::WriteOff => None,
         }
+    }
+
+    /// Whether it is booked even where it moves nothing (rule 3.1): it says what became of a period.
+    pub const fn is_booked_at_zero(self) -> bool {
+        matches!(self, Self::Period | Self::Reversal)
     }
 
     /// +1 where it raises the wallet, −1 where it lowers it, 0 where it passes it by.
@@ -169,7 +194,7 @@ pub struct Transfer {
     pub number: i64,
     pub effective_at: Timestamp,
     pub kind: TransferKind,
-    /// At least zero; zero only for a period.
+    /// At least zero; zero only for a period, or one that is taken back.
     pub amount: Micros,
     pub service: Option<ServiceNumber>,
     pub invoice: Option<InvoiceNumber>,
@@ -178,6 +203,8 @@ pub struct Transfer {
     /// Who decided it and why, for what an admin did (rule 3.5).
     pub author: Option<String>,
     pub reason: Option<String>,
+    /// The number of the transfer that it takes back.
+    pub corrects: Option<i64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -197,6 +224,8 @@ pub enum EventKind {
     InvoiceIssued,
     InvoicePaid,
     InvoiceOverdue,
+    InvoiceCredited,
+    InvoiceWrittenOff,
     PaymentFailed,
     AccountSuspended(StopReason),
     AccountRestored,
@@ -222,6 +251,8 @@ impl EventKind {
             Self::InvoiceIssued => "invoice.issued",
             Self::InvoicePaid => "invoice.paid",
             Self::InvoiceOverdue => "invoice.overdue",
+            Self::InvoiceCredited => "invoice.credited",
+            Self::InvoiceWrittenOff => "invoice.written_off",
             Self::PaymentFailed => "payment.failed",
             Self::AccountSuspended(_) => "account.suspended",
             Self::AccountRestored => "account.restored",
@@ -262,6 +293,10 @@ pub struct Changes {
     pub services: Vec<ServiceNumber>,
     /// Invoices that were issued or changed, as they become.
     pub invoices: Vec<crate::invoice::Invoice>,
+    /// Credit notes over invoices, at most one for each.
+    pub credit_notes: Vec<CreditNote>,
+    /// Which of the invoices issued here take the place of credited ones.
+    pub reissues: Vec<Reissue>,
     /// Charges to ask a card for.
     pub new_intents: Vec<Intent>,
     /// Charges whose answer the books used here.
@@ -293,6 +328,7 @@ impl Changes {
             && self.events.is_empty()
             && self.services.is_empty()
             && self.invoices.is_empty()
+            && self.credit_notes.is_empty()
             && self.new_intents.is_empty()
             && self.used_intents.is_empty()
             && self.used_receipts.is_empty()

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::account::{Account, AccountId, Sequences, Standing, Trial};
+use crate::account::{Account, AccountId, Past, Sequences, Standing, Trial};
 use crate::actions::{Action, Refusal};
 use crate::basis::{Basis, Priced};
 use crate::changes::{Changes, Event, EventKind, Progress, Transfer, TransferKind};
 use crate::charge::{Answer, Intent, Purpose};
-use crate::invoice::{InvoiceNumber, Line};
+use crate::invoice::{CreditNote, InvoiceNumber, Line, Reissue};
 use crate::money::{Currency, Exact, Micros, OutOfRange, Price, Quantity, round_to_micros};
 use crate::policy::{Outage, Policy};
 use crate::prices::{Order, PriceBook};
@@ -88,6 +88,7 @@ pub fn open_account(new: NewAccount, policy: &Policy, now: Timestamp) -> Account
         invoices: Vec::new(),
         intents: Vec::new(),
         receipts: Vec::new(),
+        past: Past::default(),
     }
 }
 
@@ -150,6 +151,8 @@ pub struct Desk<'a> {
     lines: Vec<(InvoiceNumber, Line)>,
     services: BTreeSet<ServiceNumber>,
     invoices: BTreeSet<InvoiceNumber>,
+    credit_notes: Vec<CreditNote>,
+    reissues: Vec<Reissue>,
     new_intents: Vec<Intent>,
     used_intents: Vec<(String, Answer)>,
     used_receipts: Vec<(i64, Timestamp)>,
@@ -164,6 +167,7 @@ pub struct Details {
     pub basis: Option<Basis>,
     pub author: Option<String>,
     pub reason: Option<String>,
+    pub corrects: Option<i64>,
 }
 
 impl<'a> Desk<'a> {
@@ -178,6 +182,8 @@ impl<'a> Desk<'a> {
             lines: Vec::new(),
             services: BTreeSet::new(),
             invoices: BTreeSet::new(),
+            credit_notes: Vec::new(),
+            reissues: Vec::new(),
             new_intents: Vec::new(),
             used_intents: Vec::new(),
             used_receipts: Vec::new(),
@@ -188,6 +194,7 @@ impl<'a> Desk<'a> {
         let changed = |number: &InvoiceNumber| self.invoices.contains(number);
         let invoices = self.account.invoices.iter().filter(|invoice| changed(&invoice.number)).cloned().collect();
         self.account.invoices.retain(|invoice| invoice.paid_at.is_none());
+        self.account.past = Past::default();
         // An intent of this very decision is written as a new one.
         Changes {
             transfers: self.transfers,
@@ -195,6 +202,8 @@ impl<'a> Desk<'a> {
             lines: self.lines,
             services: self.services.into_iter().collect(),
             invoices,
+            credit_notes: self.credit_notes,
+            reissues: self.reissues,
             new_intents: self.new_intents,
             used_intents: self.used_intents,
             used_receipts: self.used_receipts,
@@ -204,7 +213,8 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Books a transfer and moves the wallet by it. One of nothing is not booked, except a period's (rule 3.1).
+    /// Books a transfer and moves the wallet by it. One of nothing is not booked, except a period's and its
+    /// reversal (rule 3.1).
     pub fn book(
         &mut self,
         at: Timestamp,
@@ -212,7 +222,7 @@ impl<'a> Desk<'a> {
         amount: Micros,
         details: Details,
     ) -> Result<(), OutOfRange> {
-        if amount.is_zero() && kind != TransferKind::Period {
+        if amount.is_zero() && !kind.is_booked_at_zero() {
             return Ok(());
         }
         self.account.wallet = match kind.wallet_sign() {
@@ -225,7 +235,7 @@ impl<'a> Desk<'a> {
             TransferKind::Dispute | TransferKind::RefundApproved => self.account.brought_in.checked_sub(amount)?,
             _ => self.account.brought_in,
         };
-        let Details { service, invoice, period, basis, author, reason } = details;
+        let Details { service, invoice, period, basis, author, reason, corrects } = details;
         let number = self.account.next.transfer;
         self.account.next.transfer += 1;
         self.transfers.push(Transfer {
@@ -239,6 +249,7 @@ impl<'a> Desk<'a> {
             basis,
             author,
             reason,
+            corrects,
         });
         Ok(())
     }
@@ -278,6 +289,26 @@ impl<'a> Desk<'a> {
 
     pub fn write_line(&mut self, invoice: InvoiceNumber, line: Line) {
         self.lines.push((invoice, line));
+    }
+
+    pub fn write_credit_note(&mut self, note: CreditNote) {
+        self.credit_notes.push(note);
+    }
+
+    pub fn write_reissue(&mut self, reissue: Reissue) {
+        self.reissues.push(reissue);
+    }
+
+    /// What was booked for a service since its last period was charged, here or before.
+    pub fn charges_of(&self, service: ServiceNumber) -> Vec<&Transfer> {
+        let known = self.account.past.charges.iter().chain(&self.transfers);
+        known.filter(|transfer| transfer.service == Some(service)).collect()
+    }
+
+    /// The lines of an invoice, issued here or before.
+    pub fn lines_of(&self, invoice: InvoiceNumber) -> Vec<Line> {
+        let here = self.lines.iter().filter(|(number, _)| *number == invoice).map(|(_, line)| line);
+        self.account.past.lines.iter().chain(here).cloned().collect()
     }
 
     pub fn use_receipt(&mut self, id: i64, at: Timestamp) {

@@ -1,5 +1,7 @@
 //! Invoices and their lines (rule 6).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::basis::Basis;
@@ -55,8 +57,12 @@ pub struct Invoice {
     pub issued_at: Timestamp,
     pub total: Micros,
     pub paid: Micros,
+    /// What was open of it when it was credited (rule 6.12) or written off (rule 6.13): no longer owed.
+    pub credited: Micros,
+    pub written_off: Micros,
     /// When nothing was left to pay.
     pub paid_at: Option<Timestamp>,
+    pub credited_at: Option<Timestamp>,
     pub overdue: bool,
     pub tries: Tries,
 }
@@ -78,6 +84,29 @@ pub struct Tries {
 
 impl Invoice {
     pub fn to_pay(&self) -> Micros {
-        Micros::new(self.total.get() - self.paid.get())
+        Micros::new(self.total.get() - self.paid.get() - self.credited.get() - self.written_off.get())
     }
+}
+
+/// What an invoice says of its buyer, by key: `name`, `company` and so on (rule 9.6).
+pub type Buyer = BTreeMap<String, String>;
+
+/// Takes a whole invoice back (rule 6.12).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreditNote {
+    pub invoice: InvoiceNumber,
+    pub issued_at: Timestamp,
+    pub total: Micros,
+    pub author: String,
+    pub reason: String,
+}
+
+/// An invoice with the lines of a credited one (rule 6.12).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reissue {
+    pub number: InvoiceNumber,
+    pub of: InvoiceNumber,
+    /// How often these lines were issued anew by now.
+    pub times: u32,
+    pub buyer: Buyer,
 }

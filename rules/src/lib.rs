@@ -19,12 +19,13 @@ mod money;
 mod policy;
 mod prices;
 mod receipt;
+mod revenue;
 mod service;
 mod settle;
 mod time;
 mod withdrawal;
 
-pub use account::{Account, AccountId, Sequences, Standing, SuspendReason, Trial, Waiting};
+pub use account::{Account, AccountId, Past, Sequences, Standing, SuspendReason, Trial, Waiting};
 pub use actions::{Action, CancelWhen, OrderChange, Refusal, Rest};
 pub use arrival::{Arrival, ArrivingInvoice, ArrivingService, bring_in, term_until};
 pub use basis::{Basis, Priced};
@@ -34,11 +35,12 @@ pub use comparison::{AccountDifference, Comparison, PlanDifference};
 pub use desk::{Context, NewAccount, Unsettleable, act, cost_of, open_account, settle};
 pub use due::{DueKind, due_seconds};
 pub use explain::explain;
-pub use invoice::{Invoice, InvoiceNumber, Line, LineKind, Tries};
+pub use invoice::{Buyer, CreditNote, Invoice, InvoiceNumber, Line, LineKind, Reissue, Tries};
 pub use money::{Currency, Micros, OutOfRange, Price, Quantity, parse_decimal, round_to_micros, round_to_minor};
-pub use policy::{Outage, Policy, TrialPolicy};
+pub use policy::{DocumentPolicy, Outage, Policy, TrialPolicy};
 pub use prices::{Component, ListConflict, Mode, Order, Plan, PriceBook, PriceList, PricePart, Tier};
 pub use receipt::{Receipt, ReceiptKind};
+pub use revenue::{Revenue, RevenueMoves};
 pub use service::{
     Daily, DailyState, Kind, Meter, Server, ServerState, Service, ServiceNumber, Stage, StopReason, Stretch, Term,
     TermState, TrialTraffic, Usage,

@@ -19,6 +19,24 @@ pub struct Policy {
     /// Hours that nobody loses by our own silence (rule 11.8).
     pub outage_grace_hours: u32,
     pub trial: TrialPolicy,
+    pub documents: DocumentPolicy,
+}
+
+/// How invoices and credit notes are numbered for the public (rule 6.11).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DocumentPolicy {
+    pub invoice_series: String,
+    pub credit_note_series: String,
+    /// Shorter numbers get zeros in front.
+    pub digits: u32,
+}
+
+impl DocumentPolicy {
+    /// As it is printed: `INV-000042`.
+    pub fn printed(&self, series: &str, number: i64) -> String {
+        let digits = usize::try_from(self.digits).unwrap_or_default();
+        format!("{series}-{number:0digits$}")
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -41,7 +59,14 @@ impl Default for Policy {
             retry_days: vec![1, 3, 5],
             outage_grace_hours: 24,
             trial: TrialPolicy::default(),
+            documents: DocumentPolicy::default(),
         }
+    }
+}
+
+impl Default for DocumentPolicy {
+    fn default() -> Self {
+        Self { invoice_series: "INV".to_owned(), credit_note_series: "CN".to_owned(), digits: 6 }
     }
 }
 

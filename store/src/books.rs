@@ -1,7 +1,9 @@
 //! The books as people read them: entries, invoices and events with names, ordered by time, by the
 //! account's name and as they took effect in it. Reading settles nothing.
 
-use rules::{Account, AccountId, Basis, Currency, LineKind, Micros, Period, StopReason, Timestamp, TransferKind};
+use rules::{
+    Account, AccountId, Basis, Buyer, Currency, LineKind, Micros, Period, StopReason, Timestamp, TransferKind,
+};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -27,6 +29,8 @@ pub struct LedgerRow {
     pub run: Option<RunId>,
     pub author: Option<String>,
     pub reason: Option<String>,
+    /// The number of the transfer that it takes back.
+    pub corrects: Option<i64>,
 }
 
 impl LedgerRow {
@@ -48,8 +52,18 @@ pub struct InvoiceRow {
     pub recorded_at: Timestamp,
     pub total: Micros,
     pub paid: Micros,
+    pub credited: Micros,
+    pub written_off: Micros,
     pub paid_at: Option<Timestamp>,
+    pub credited_at: Option<Timestamp>,
     pub overdue: bool,
+    /// Its public number, once it has one: the series and the place in it.
+    pub public: Option<(String, i64)>,
+    /// Of the credit note over it.
+    pub credit_note: Option<(String, i64)>,
+    /// The credited invoice whose place it takes.
+    pub reissues: Option<i64>,
+    pub buyer: Buyer,
     pub lines: Vec<LineRow>,
 }
 
@@ -91,7 +105,8 @@ macro_rules! select_ledger {
     () => {
         "select accounts.name, transfers.number, transfers.kind, transfers.currency, transfers.amount,
             transfers.effective_at, transfers.recorded_at, services.name, transfers.invoice, transfers.period_from,
-            transfers.period_to, transfers.basis, transfers.run_id, transfers.author, transfers.reason
+            transfers.period_to, transfers.basis, transfers.run_id, transfers.author, transfers.reason,
+            transfers.corrects
         from transfers join accounts on accounts.id = transfers.account_id
         left join services on services.account_id = transfers.account_id and services.number = transfers.service"
     };
@@ -105,8 +120,12 @@ const TRANSFER: &str = concat!(select_ledger!(), " where transfers.account_id = 
 macro_rules! select_invoices {
     () => {
         "select accounts.name, invoices.number, accounts.currency, invoices.issued_at, invoices.recorded_at,
-            invoices.total, invoices.paid, invoices.paid_at, invoices.overdue
-        from invoices join accounts on accounts.id = invoices.account_id"
+            invoices.total, invoices.paid, invoices.credited, invoices.written_off, invoices.paid_at,
+            invoices.credited_at, invoices.overdue, invoices.series, invoices.public_number, credit_notes.series,
+            credit_notes.public_number, invoices.reissues, invoices.buyer
+        from invoices join accounts on accounts.id = invoices.account_id
+        left join credit_notes on credit_notes.account_id = invoices.account_id
+            and credit_notes.invoice = invoices.number"
     };
 }
 
@@ -225,7 +244,12 @@ pub fn read_transfer(cells: &mut Cells<'_>) -> std::result::Result<LedgerRow, Pr
         run: cells.maybe_int()?.map(RunId),
         author: cells.maybe_text()?,
         reason: cells.maybe_text()?,
+        corrects: cells.maybe_int()?,
     })
+}
+
+fn read_public(cells: &mut Cells<'_>) -> std::result::Result<Option<(String, i64)>, Problem> {
+    Ok(cells.maybe_text()?.zip(cells.maybe_int()?))
 }
 
 pub fn read_invoice(cells: &mut Cells<'_>) -> std::result::Result<InvoiceRow, Problem> {
@@ -237,8 +261,15 @@ pub fn read_invoice(cells: &mut Cells<'_>) -> std::result::Result<InvoiceRow, Pr
         recorded_at: cells.time()?,
         total: cells.micros()?,
         paid: cells.micros()?,
+        credited: cells.micros()?,
+        written_off: cells.micros()?,
         paid_at: cells.maybe_time()?,
+        credited_at: cells.maybe_time()?,
         overdue: cells.flag()?,
+        public: read_public(cells)?,
+        credit_note: read_public(cells)?,
+        reissues: cells.maybe_int()?,
+        buyer: cells.maybe_json()?.unwrap_or_default(),
         lines: Vec::new(),
     })
 }

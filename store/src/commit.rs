@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rules::{AccountId, Answer, Changes, DueKind, Event, Intent, Invoice, Service, Timestamp, Transfer};
+use rules::{
+    AccountId, Answer, Changes, CreditNote, DueKind, Event, Intent, Invoice, Reissue, Service, Timestamp, Transfer,
+};
 use sqlx::query_builder::QueryBuilder;
 use sqlx::{Row, Sqlite};
 
@@ -108,6 +110,7 @@ async fn write_all(
         write::accounts(work, &fresh).await?;
         write::services(work, &rows.services).await?;
         write::invoices(work, &rows.invoices, stamp).await?;
+        write::credit_notes(work, &rows.credit_notes, stamp).await?;
         write::lines(work, &rows.lines).await?;
         write::transfers(work, &rows.transfers, stamp).await?;
         write::events(work, &rows.events, stamp).await?;
@@ -147,7 +150,8 @@ async fn outcomes(work: &mut Work<'_>, batch: &[Commit]) -> Result<Vec<Outcome>>
 #[derive(Default)]
 struct Rows<'a> {
     services: Vec<(Of<'a, Service>, bool)>,
-    invoices: Vec<Of<'a, Invoice>>,
+    invoices: Vec<(Of<'a, Invoice>, Option<&'a Reissue>)>,
+    credit_notes: Vec<Of<'a, CreditNote>>,
     lines: Vec<PlacedLine<'a>>,
     transfers: Vec<(Of<'a, Transfer>, &'a str)>,
     events: Vec<Of<'a, Event>>,
@@ -174,14 +178,18 @@ impl<'a> Rows<'a> {
             let finished = what.is_finished(changes.account.invoiced_until);
             self.services.push((Of { account, what }, finished));
         }
+        let reissue = |number: i64| changes.reissues.iter().find(|reissue| reissue.number == number);
         let mut places: HashMap<i64, i64> = HashMap::new();
         for (invoice, line) in &changes.lines {
             let position = places.entry(*invoice).and_modify(|place| *place += 1).or_insert(1);
-            self.lines.push(PlacedLine { account, invoice: *invoice, position: *position, line });
+            let reissue = reissue(*invoice).map_or(0, |reissue| reissue.times);
+            self.lines.push(PlacedLine { account, invoice: *invoice, position: *position, reissue, line });
         }
         let currency = changes.account.currency.code();
         self.transfers.extend(changes.transfers.iter().map(|what| (Of { account, what }, currency)));
-        self.invoices.extend(changes.invoices.iter().map(|what| Of { account, what }));
+        let invoices = changes.invoices.iter();
+        self.invoices.extend(invoices.map(|what| (Of { account, what }, reissue(what.number))));
+        self.credit_notes.extend(changes.credit_notes.iter().map(|what| Of { account, what }));
         self.events.extend(changes.events.iter().map(|what| Of { account, what }));
         self.intents.extend(changes.new_intents.iter().map(|what| Of { account, what }));
         self.used_intents.extend(changes.used_intents.iter().map(|(key, answer)| (account, key.as_str(), *answer)));

@@ -62,7 +62,7 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// A unique column list has no name of its own in SQLite's messages; these are ours.
-const UNIQUE_NAMES: [(&str, &str); 10] = [
+const UNIQUE_NAMES: [(&str, &str); 13] = [
     ("accounts.name", "account_name_is_free"),
     ("services.name", "service_name_is_free"),
     ("intents.key", "intent_key_is_free"),
@@ -70,7 +70,13 @@ const UNIQUE_NAMES: [(&str, &str); 10] = [
     ("transfers.account_id, transfers.number", "transfer_number_is_free"),
     ("events.account_id, events.number", "event_number_is_free"),
     ("transfers.period_from, transfers.account_id, transfers.service", "service_period_is_charged_once"),
-    ("invoice_lines.period_from, invoice_lines.account_id, invoice_lines.service", "line_period_is_billed_once"),
+    (
+        "invoice_lines.period_from, invoice_lines.account_id, invoice_lines.service, invoice_lines.reissue",
+        "line_period_is_billed_once",
+    ),
+    ("transfers.account_id, transfers.corrects", "transfer_is_corrected_once"),
+    ("invoices.account_id, invoices.reissues", "invoice_is_reissued_once"),
+    ("credit_notes.series, credit_notes.public_number", "credit_note_number_is_free"),
     ("receipts.provider, receipts.payment, receipts.kind", "receipt_is_taken_once"),
     ("invoices.series, invoices.public_number", "invoice_number_is_free"),
 ];

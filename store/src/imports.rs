@@ -187,7 +187,7 @@ async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stam
         let currency = changes.account.currency.code();
         let finished = |service: &rules::Service| service.is_finished(changes.account.invoiced_until);
         services.extend(changes.account.services.iter().map(|what| (Of { account: id, what }, finished(what))));
-        invoices.extend(changes.invoices.iter().map(|what| Of { account: id, what }));
+        invoices.extend(changes.invoices.iter().map(|what| (Of { account: id, what }, None)));
         transfers.extend(changes.transfers.iter().map(|what| (Of { account: id, what }, currency)));
         details.push((id, &arriving.details));
         printed.extend((0_i64..).zip(&arriving.printed).map(|(number, one)| (id, number, one)));

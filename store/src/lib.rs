@@ -14,6 +14,7 @@ mod cells;
 
 mod accounts;
 mod load;
+mod past;
 mod service_row;
 
 mod commit;
@@ -24,6 +25,7 @@ mod intents;
 mod receipts;
 
 mod due;
+mod numbers;
 mod parked;
 
 mod outages;
@@ -38,12 +40,15 @@ mod runs;
 mod shards;
 
 mod books;
+mod closings;
 mod pages;
+mod revenue;
 mod trail;
 mod verify;
 
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use clock_doubts::ClockDoubt;
+pub use closings::{CloseOutcome, Closing, InTheWay};
 pub use commit::{Commit, DueSeconds, Outcome, Stamp};
 pub use controls::{JobControl, Pause};
 pub use error::StoreError;
@@ -57,6 +62,7 @@ pub use prices::{OwnedService, Published, PublishedList, Withdrawn};
 pub use queue::Wake;
 pub use receipts::{NewReceipt, ReceiptRow};
 pub use reference::Revision;
+pub use revenue::RevenueKey;
 pub use runs::{Counts, Hold, Moved, NewRun, Run, RunEnd, RunId, RunState};
 pub use shards::{Shard, ShardProgress, ShardState};
 pub use trail::Statement;

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use rules::{Account, AccountId, Intent, Invoice, Receipt, Sequences, Standing, Trial, Tries};
+use rules::{Account, AccountId, Action, Intent, Invoice, Past, Receipt, Sequences, Standing, Trial, Tries};
 use sqlx::query_builder::QueryBuilder;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection};
 
 use crate::bulk::push_set;
 use crate::cells::{Cells, Problem, required};
-use crate::{Result, Store, StoreError, service_row};
+use crate::{Result, Store, StoreError, past, service_row};
 
 /// Which services come with an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +18,8 @@ pub enum Scope<'a> {
     Unfinished,
     /// Those, and finished ones of these names: enough for an action on them.
     With(&'a [&'a str]),
+    /// All that can still move, and what the action is about: also what it takes back.
+    For(&'a Action),
     All,
 }
 
@@ -42,9 +44,14 @@ const ACCOUNTS: &str =
     next_service, next_invoice, next_charge, waiting
     from accounts where id in ";
 
-const INVOICES: &str = "select account_id, number, issued_at, total, paid, paid_at, overdue, tries_made, first_try_due,
-    first_failed_at, tries_done_until, new_card_at
+const INVOICES: &str = "select account_id, number, issued_at, total, paid, credited, written_off, paid_at, credited_at,
+    overdue, tries_made, first_try_due, first_failed_at, tries_done_until, new_card_at
     from invoices where paid_at is null and account_id in ";
+
+/// One that is paid already.
+const INVOICE: &str = "select account_id, number, issued_at, total, paid, credited, written_off, paid_at, credited_at,
+    overdue, tries_made, first_try_due, first_failed_at, tries_done_until, new_card_at
+    from invoices where paid_at is not null and account_id = $1 and number = $2";
 
 const INTENTS: &str = "select account_id, key, purpose, card, amount, due_at, answer
     from intents where used_at is null and account_id in ";
@@ -88,6 +95,18 @@ pub async fn accounts(
     fill(&mut slots, "services", &services, service_row::read, |account, service| account.services.push(service));
     let invoices = of_accounts(connection, INVOICES, &keys).await?;
     fill(&mut slots, "invoices", &invoices, read_invoice, |account, invoice| account.invoices.push(invoice));
+    if let (Scope::For(action), [key]) = (scope, keys.as_slice()) {
+        if let Some(number) = action.invoice() {
+            let paid = sqlx::query(INVOICE).bind(key).bind(number).fetch_all(&mut *connection).await?;
+            fill(&mut slots, "invoices", &paid, read_invoice, |account, invoice| account.invoices.push(invoice));
+        }
+        if let Some(Ok(account)) = slots.get_mut(key) {
+            match past::of(connection, account, action).await? {
+                Ok(past) => account.past = past,
+                Err(problem) => drop(slots.insert(*key, Err(problem))),
+            }
+        }
+    }
     let intents = of_accounts(connection, INTENTS, &keys).await?;
     fill(&mut slots, "intents", &intents, read_intent, |account, intent| account.intents.push(intent));
     let receipts = of_accounts(connection, RECEIPTS, &keys).await?;
@@ -115,15 +134,20 @@ async fn of_accounts(connection: &mut SqliteConnection, question: &str, keys: &[
 }
 
 async fn services(connection: &mut SqliteConnection, keys: &[i64], scope: Scope<'_>) -> Result<Vec<SqliteRow>> {
+    let named: Vec<&str> = match scope {
+        Scope::With(names) => names.to_vec(),
+        Scope::For(action) => action.service().into_iter().collect(),
+        Scope::All | Scope::Unfinished => Vec::new(),
+    };
     let mut statement = QueryBuilder::<Sqlite>::new("select ");
     statement.push(service_row::COLUMNS).push(" from services where account_id in ");
     push_set(&mut statement, keys);
-    match scope {
-        Scope::All => {}
-        Scope::Unfinished | Scope::With([]) => {
+    match named.as_slice() {
+        _ if scope == Scope::All => {}
+        [] => {
             statement.push(" and not finished");
         }
-        Scope::With(names) => {
+        names => {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             statement.push(" and (not finished or name in ");
             push_set(&mut statement, &names);
@@ -184,6 +208,7 @@ fn read_account(id: i64, cells: &mut Cells<'_>) -> std::result::Result<Account, 
         invoices: Vec::new(),
         intents: Vec::new(),
         receipts: Vec::new(),
+        past: Past::default(),
     })
 }
 
@@ -220,7 +245,10 @@ fn read_invoice(cells: &mut Cells<'_>) -> std::result::Result<Invoice, Problem> 
         issued_at: cells.time()?,
         total: cells.micros()?,
         paid: cells.micros()?,
+        credited: cells.micros()?,
+        written_off: cells.micros()?,
         paid_at: cells.maybe_time()?,
+        credited_at: cells.maybe_time()?,
         overdue: cells.flag()?,
         tries: Tries {
             made: cells.small()?,

@@ -53,7 +53,7 @@ impl Store {
     pub async fn accounts_page(&self, state: Option<&str>, after: &str, limit: u32) -> Result<Vec<AccountRow>> {
         let mut statement = QueryBuilder::<Sqlite>::new(
             "select name, currency, state, suspended_for, wallet, (
-                select cast(coalesce(sum(total - paid), 0) as bigint) from invoices
+                select cast(coalesce(sum(total - paid - credited - written_off), 0) as bigint) from invoices
                 where invoices.account_id = accounts.id and paid_at is null
             ), settled_at from accounts where name > ",
         );

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use crate::{Result, StoreError};
 
 /// Version, name and text of each migration. An applied one is never edited; the next one corrects it.
-const MIGRATIONS: [(i64, &str, &str); 10] = [
+const MIGRATIONS: [(i64, &str, &str); 11] = [
     (1, "accounts", include_str!("../../migrations/sqlite/0001_accounts.sql")),
     (2, "runs", include_str!("../../migrations/sqlite/0002_runs.sql")),
     (3, "invoices", include_str!("../../migrations/sqlite/0003_invoices.sql")),
@@ -19,6 +19,7 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
     (8, "reference", include_str!("../../migrations/sqlite/0008_reference.sql")),
     (9, "control", include_str!("../../migrations/sqlite/0009_control.sql")),
     (10, "imports", include_str!("../../migrations/sqlite/0010_imports.sql")),
+    (11, "corrections", include_str!("../../migrations/sqlite/0011_corrections.sql")),
 ];
 
 /// The schema that this program needs.

@@ -1,6 +1,8 @@
 //! The rows that a batch of decisions writes: for each table one multi-row statement in a few sizes.
 
-use rules::{AccountId, Event, Intent, Invoice, InvoiceNumber, Line, Service, Timestamp, Transfer};
+use rules::{
+    AccountId, CreditNote, Event, Intent, Invoice, InvoiceNumber, Line, Reissue, Service, Timestamp, Transfer,
+};
 use serde::Serialize;
 
 use crate::accounts::standing_names;
@@ -126,20 +128,31 @@ pub async fn services(work: &mut Work<'_>, services: &[(Of<'_, Service>, bool)])
     Ok(())
 }
 
-/// Writes invoices that were issued or paid; the database refuses to change what was issued.
-pub async fn invoices(work: &mut Work<'_>, rows: &[Of<'_, Invoice>], stamp: Stamp) -> Result<()> {
-    let head = "insert into invoices (account_id, number, issued_at, recorded_at, total, paid, paid_at, overdue,
-        tries_made, first_try_due, first_failed_at, tries_done_until, new_card_at) ";
+/// Writes invoices that were issued, with what they are issued anew of, or paid, credited or written off; the
+/// database refuses to change what was issued.
+pub async fn invoices(
+    work: &mut Work<'_>,
+    invoices: &[(Of<'_, Invoice>, Option<&Reissue>)],
+    stamp: Stamp,
+) -> Result<()> {
+    let mut rows = Vec::with_capacity(invoices.len());
+    for (of, reissue) in invoices {
+        rows.push((of, reissue, reissue.map(|reissue| json(&reissue.buyer)).transpose()?));
+    }
+    let head = "insert into invoices (account_id, number, issued_at, recorded_at, total, paid, credited, written_off,
+        paid_at, credited_at, overdue, tries_made, first_try_due, first_failed_at, tries_done_until, new_card_at,
+        reissues, reissue, buyer) ";
     // `total` is written again so that a changed one is refused, not ignored.
     let tail = " on conflict (account_id, number) do update set issued_at = excluded.issued_at,
-        total = excluded.total, paid = excluded.paid, paid_at = excluded.paid_at, overdue = excluded.overdue,
-        tries_made = excluded.tries_made, first_try_due = excluded.first_try_due,
+        total = excluded.total, paid = excluded.paid, credited = excluded.credited,
+        written_off = excluded.written_off, paid_at = excluded.paid_at, credited_at = excluded.credited_at,
+        overdue = excluded.overdue, tries_made = excluded.tries_made, first_try_due = excluded.first_try_due,
         first_failed_at = excluded.first_failed_at, tries_done_until = excluded.tries_done_until,
         new_card_at = excluded.new_card_at";
     work.values(
         head,
-        rows,
-        |cells, of| {
+        &rows,
+        |cells, (of, reissue, buyer)| {
             let (invoice, tries) = (of.what, &of.what.tries);
             cells
                 .push_bind(of.account.0)
@@ -148,15 +161,43 @@ pub async fn invoices(work: &mut Work<'_>, rows: &[Of<'_, Invoice>], stamp: Stam
                 .push_bind(stamp.recorded_at.secs())
                 .push_bind(invoice.total.get())
                 .push_bind(invoice.paid.get())
+                .push_bind(invoice.credited.get())
+                .push_bind(invoice.written_off.get())
                 .push_bind(invoice.paid_at.map(Timestamp::secs))
+                .push_bind(invoice.credited_at.map(Timestamp::secs))
                 .push_bind(invoice.overdue)
                 .push_bind(i64::from(tries.made))
                 .push_bind(tries.first_is_due)
                 .push_bind(tries.first_failed_at.map(Timestamp::secs))
                 .push_bind(tries.done_until.secs())
-                .push_bind(tries.new_card_at.map(Timestamp::secs));
+                .push_bind(tries.new_card_at.map(Timestamp::secs))
+                .push_bind(reissue.map(|reissue| reissue.of))
+                .push_bind(reissue.map_or(0, |reissue| i64::from(reissue.times)))
+                .push_bind(buyer.clone());
         },
         tail,
+    )
+    .await?;
+    Ok(())
+}
+
+pub async fn credit_notes(work: &mut Work<'_>, rows: &[Of<'_, CreditNote>], stamp: Stamp) -> Result<()> {
+    let head = "insert into credit_notes (account_id, invoice, issued_at, recorded_at, total, author, reason) ";
+    work.values(
+        head,
+        rows,
+        |cells, of| {
+            let note = of.what;
+            cells
+                .push_bind(of.account.0)
+                .push_bind(note.invoice)
+                .push_bind(note.issued_at.secs())
+                .push_bind(stamp.recorded_at.secs())
+                .push_bind(note.total.get())
+                .push_bind(note.author.clone())
+                .push_bind(note.reason.clone());
+        },
+        "",
     )
     .await?;
     Ok(())
@@ -167,6 +208,8 @@ pub struct PlacedLine<'a> {
     pub account: AccountId,
     pub invoice: InvoiceNumber,
     pub position: i64,
+    /// How often it was issued anew.
+    pub reissue: u32,
     pub line: &'a Line,
 }
 
@@ -176,7 +219,7 @@ pub async fn lines(work: &mut Work<'_>, lines: &[PlacedLine<'_>]) -> Result<()> 
         rows.push((placed, json(&placed.line.basis)?));
     }
     let head = "insert into invoice_lines (account_id, invoice, position, service, kind, period_from, period_to,
-        amount, basis) ";
+        amount, basis, reissue) ";
     work.values(
         head,
         &rows,
@@ -191,7 +234,8 @@ pub async fn lines(work: &mut Work<'_>, lines: &[PlacedLine<'_>]) -> Result<()> 
                 .push_bind(line.period.from.secs())
                 .push_bind(line.period.to.secs())
                 .push_bind(line.amount.get())
-                .push_bind(basis.clone());
+                .push_bind(basis.clone())
+                .push_bind(i64::from(placed.reissue));
         },
         "",
     )
@@ -206,7 +250,7 @@ pub async fn transfers(work: &mut Work<'_>, transfers: &[(Of<'_, Transfer>, &str
         rows.push((of, *currency, of.what.basis.as_ref().map(json).transpose()?));
     }
     let head = "insert into transfers (account_id, number, kind, debit, credit, currency, amount, effective_at,
-        recorded_at, service, invoice, period_from, period_to, basis, run_id, author, reason) ";
+        recorded_at, service, invoice, period_from, period_to, basis, run_id, author, reason, corrects) ";
     work.values(
         head,
         &rows,
@@ -230,7 +274,8 @@ pub async fn transfers(work: &mut Work<'_>, transfers: &[(Of<'_, Transfer>, &str
                 .push_bind(basis.clone())
                 .push_bind(stamp.run.map(|run| run.0))
                 .push_bind(transfer.author.clone())
-                .push_bind(transfer.reason.clone());
+                .push_bind(transfer.reason.clone())
+                .push_bind(transfer.corrects);
         },
         "",
     )

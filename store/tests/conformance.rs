@@ -2,6 +2,8 @@
 
 #[path = "conformance/books.rs"]
 mod books;
+#[path = "conformance/closing.rs"]
+mod closing;
 #[path = "conformance/constraints.rs"]
 mod constraints;
 #[path = "conformance/due.rs"]

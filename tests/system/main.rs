@@ -6,6 +6,7 @@ mod support;
 mod admin_cli;
 mod admin_reading;
 mod bad_books;
+mod corrections;
 mod demo;
 mod documents;
 mod full_disk;

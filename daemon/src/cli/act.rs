@@ -97,6 +97,7 @@ fn entries_of(
         run: None,
         author: transfer.author.clone(),
         reason: transfer.reason.clone(),
+        corrects: transfer.corrects,
     });
     rows.collect()
 }

@@ -1,15 +1,16 @@
 //! `bursar invoices`.
 
 use clap::{Subcommand, ValueEnum};
-use rules::AccountId;
+use rules::{AccountId, Action};
 use serde_json::{Value, json};
 use store::{InvoiceRow, InvoiceState, Store};
 
+use crate::cli::act::{act, preview};
 use crate::cli::books::{self, Books};
 use crate::cli::reference::{self, Reference, Referred};
 use crate::cli::rows::{behind, invoice_json, invoice_state, invoices_table, more, written};
 use crate::cli::{DONE, Format, LIMIT, LIMIT_MAX};
-use crate::input::BadInput;
+use crate::input::{BadInput, arguments};
 use crate::tables::table;
 
 #[derive(clap::Args)]
@@ -42,6 +43,55 @@ enum InvoiceCommand {
         #[arg(value_parser = clap::value_parser!(i64).range(0..))]
         number: i64,
     },
+    /// Credit an invoice whole: what was paid of it goes to the wallet, what is open is no longer owed
+    ///
+    /// With --reissue its lines are issued anew, with the buyer's data corrected by --buyer.
+    ///
+    /// Examples:
+    ///   bursar invoices credit ann 3 --reason "billed twice" --preview
+    ///   bursar invoices credit ann 3 --reason "new name" --reissue --buyer company="Example AG" --buyer tax_id=CHE-1
+    #[command(verbatim_doc_comment)]
+    Credit(CreditArgs),
+    /// Write off what is open of an invoice: it becomes bad debt, and dunning ends
+    ///
+    /// Example:
+    ///   bursar invoices write-off ann 3 --reason "gone without a trace" --preview
+    #[command(verbatim_doc_comment)]
+    WriteOff(CorrectArgs),
+}
+
+#[derive(clap::Args)]
+struct CorrectArgs {
+    account: String,
+    /// The number that its reference ends with: 3 of ann/i3
+    #[arg(value_parser = clap::value_parser!(i64).range(0..))]
+    number: i64,
+    #[arg(long, value_parser = arguments::text)]
+    reason: String,
+    /// Only show what it would come to
+    #[arg(long)]
+    preview: bool,
+}
+
+#[derive(clap::Args)]
+struct CreditArgs {
+    #[command(flatten)]
+    of: CorrectArgs,
+    /// Issue the same lines anew, in an invoice of now
+    #[arg(long)]
+    reissue: bool,
+    /// What the new invoice says of the buyer: email, name, address, company or tax_id
+    #[arg(long, value_name = "KEY=VALUE", requires = "reissue", value_parser = buyer)]
+    buyer: Vec<(String, String)>,
+}
+
+/// What customers may ask to be corrected (rule 9.6).
+const BUYER_KEYS: [&str; 5] = ["email", "name", "address", "company", "tax_id"];
+
+fn buyer(text: &str) -> Result<(String, String), String> {
+    let known = || format!("it is one of {} and its value, like company=\"Example AG\"", BUYER_KEYS.join(", "));
+    let (key, value) = text.split_once('=').filter(|(key, _)| BUYER_KEYS.contains(key)).ok_or_else(known)?;
+    Ok((key.to_owned(), arguments::text(value)?))
 }
 
 #[derive(clap::Args)]
@@ -68,10 +118,19 @@ enum State {
 }
 
 pub async fn run(args: InvoiceArgs) -> anyhow::Result<u8> {
-    let store = args.books.store().await?;
-    let (json, text) = match &args.command {
-        InvoiceCommand::List(list) => self::list(&store, list).await?,
-        InvoiceCommand::Show { account, number } => show(&store, account, *number).await?,
+    let books = &args.books;
+    let (json, text) = match args.command {
+        InvoiceCommand::List(list) => self::list(&books.store().await?, &list).await?,
+        InvoiceCommand::Show { account, number } => show(&books.store().await?, &account, number).await?,
+        InvoiceCommand::Credit(CreditArgs { of, reissue, buyer }) => {
+            let (invoice, author, reason) = (of.number, books::author(), of.reason.clone());
+            let reissue = reissue.then(|| buyer.into_iter().collect());
+            correct(books, &of, Action::CreditInvoice { invoice, author, reason, reissue }).await?
+        }
+        InvoiceCommand::WriteOff(of) => {
+            let (invoice, author, reason) = (of.number, books::author(), of.reason.clone());
+            correct(books, &of, Action::WriteOffInvoice { invoice, author, reason }).await?
+        }
     };
     args.format.print(&json, &text)?;
     Ok(DONE)
@@ -99,12 +158,25 @@ async fn list(store: &Store, args: &ListArgs) -> anyhow::Result<(Value, String)>
     Ok((json!({ "invoices": json, "next": next }), text + &more(next.as_deref())))
 }
 
+/// An action on an invoice that is there, or its preview.
+async fn correct(books: &Books, args: &CorrectArgs, action: Action) -> anyhow::Result<(Value, String)> {
+    let office = if args.preview { books.office().await? } else { books.office_for_changes().await? };
+    let id = books::account(&office.store, &args.account).await?;
+    found(&office.store, id, &args.account, args.number).await?;
+    let brought = if args.preview { preview(&office, id, &action).await? } else { act(&office, id, &action).await? };
+    Ok((brought.json(), brought.text()))
+}
+
+async fn found(store: &Store, id: AccountId, account: &str, number: i64) -> anyhow::Result<InvoiceRow> {
+    let found = store.invoice(id, number).await?;
+    let missing =
+        format!("account `{account}` has no invoice {number}; see `bursar invoices list --account {account}`");
+    Ok(found.ok_or(BadInput(missing))?)
+}
+
 async fn show(store: &Store, account: &str, number: i64) -> anyhow::Result<(Value, String)> {
     let id = books::account(store, account).await?;
-    let found = store.invoice(id, number).await?;
-    let invoice = found.ok_or_else(|| {
-        BadInput(format!("account `{account}` has no invoice {number}; see `bursar invoices list --account {account}`"))
-    })?;
+    let invoice = found(store, id, account, number).await?;
     Ok((whole_json(&invoice), whole_table(&invoice)))
 }
 
@@ -138,7 +210,7 @@ fn whole_table(invoice: &InvoiceRow) -> String {
         ]);
     }
     let state = match written(invoice.paid_at) {
-        Some(at) => format!("paid {at}"),
+        Some(at) => format!("{} {at}", invoice_state(invoice).replace('_', " ")),
         None => format!("{}, {} of it paid", invoice_state(invoice), invoice.paid.in_minor(currency)),
     };
     let name = reference::invoice(&invoice.account, invoice.number);

@@ -13,9 +13,11 @@ mod explain;
 mod import;
 mod invoice;
 mod jobs;
+mod month;
 mod prices;
 mod reference;
 mod refusal;
+mod report;
 mod rows;
 mod runs;
 mod serve;
@@ -126,9 +128,14 @@ enum Command {
     ///   bursar explain ann/e7
     #[command(verbatim_doc_comment)]
     Explain(explain::ExplainArgs),
-    /// Invoices and their lines
+    /// Invoices and their lines: list, show, credit, write off
     #[command(name = "invoices")]
     Invoice(invoice::InvoiceArgs),
+    /// Reports for accountants
+    Report(report::ReportArgs),
+    /// Close months, and list those that are closed
+    #[command(name = "books")]
+    Month(month::BooksArgs),
     /// Check a configuration file and the price lists that it names; tells all problems at once
     CheckConfig { file: PathBuf },
     /// Bring in the accounts of a host that moves here
@@ -234,6 +241,8 @@ pub fn run() -> ExitCode {
             Command::Statement(args) => statement::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Invoice(args) => invoice::run(args).await,
+            Command::Report(args) => report::run(args).await,
+            Command::Month(args) => month::run(args).await,
             Command::CheckConfig { file } => Ok(check::config(&file)),
             Command::Import(args) => import::run(args).await,
             Command::Prices(command) => prices::run(command).await,

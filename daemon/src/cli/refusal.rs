@@ -95,6 +95,10 @@ fn not_allowed(action: &Action, account: &Account) -> String {
     if account.standing == Standing::Closed {
         return format!("account `{name}` is closed, and takes nothing any more");
     }
+    if let Action::CreditInvoice { .. } = action {
+        return "it was issued elsewhere, before its account came here: credit it there, and write it off here"
+            .to_owned();
+    }
     let service = action.service().and_then(|service| account.service(service));
     let mode = service.map_or("", |service| service.mode().name());
     let of_mode = match (action, service.map(|service| &service.kind)) {
@@ -107,6 +111,12 @@ fn not_allowed(action: &Action, account: &Account) -> String {
         ) => Some("that is for term services"),
         (Action::Cancel { when: CancelWhen::PeriodEnd, .. }, Some(Kind::Daily(_) | Kind::Server(_))) => {
             Some("only term services are cancelled at their period's end; leave out --at-period-end")
+        }
+        (Action::Void { .. }, Some(Kind::Server(_))) => {
+            Some("it is paid by invoice; credit that with `bursar invoices credit`")
+        }
+        (Action::Void { .. }, Some(_)) => {
+            Some("its period was paid for elsewhere; give back by `bursar accounts adjust`")
         }
         (Action::Usage { .. }, Some(Kind::Daily(_) | Kind::Term(_))) => Some("only servers have metered components"),
         _ => None,
@@ -139,9 +149,17 @@ fn invalid_state(action: &Action, account: &Account) -> String {
         Action::Cancel { when: CancelWhen::PeriodEnd, .. } => "only a term that is paid and will be renewed can",
         Action::Uncancel { .. } => "only an active service that is cancelled for its period's end can be un-cancelled",
         Action::Removed { .. } => "only what is queued for removal can be reported as removed",
+        Action::Void { .. } => "only the period that runs can be taken back, once; it has none",
         Action::Usage { .. } => "a terminated server takes reports until the next 1st only",
         _ => "",
     };
+    match action {
+        Action::CreditInvoice { .. } => {
+            return "what is credited or written off already cannot be credited".to_owned();
+        }
+        Action::WriteOffInvoice { .. } => return "nothing of it is open, so nothing can be written off".to_owned(),
+        _ => {}
+    }
     match (action.service().and_then(|service| account.service(service)), account.standing) {
         (Some(service), _) => {
             let reason = service.stop_reason().map_or_else(String::new, |reason| format!(" for {}", reason.name()));

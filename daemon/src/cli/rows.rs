@@ -120,14 +120,20 @@ pub fn events_table(rows: &[EventRow]) -> String {
 
 pub const fn invoice_state(row: &InvoiceRow) -> &'static str {
     match (row.paid_at.is_some(), row.overdue) {
+        _ if row.credited_at.is_some() => "credited",
+        (true, _) if row.written_off.is_positive() => "written_off",
         (true, _) => "paid",
         (false, true) => "overdue",
         (false, false) => "open",
     }
 }
 
+fn to_pay(row: &InvoiceRow) -> Micros {
+    Micros::new(row.total.get() - row.paid.get() - row.credited.get() - row.written_off.get())
+}
+
 pub fn invoice_json(row: &InvoiceRow) -> Value {
-    let to_pay = Micros::new(row.total.get() - row.paid.get());
+    let to_pay = to_pay(row);
     json!({
         "ref": reference::invoice(&row.account, row.number),
         "account": row.account,
@@ -139,14 +145,23 @@ pub fn invoice_json(row: &InvoiceRow) -> Value {
         "total": row.total.in_minor(row.currency),
         "paid": row.paid.in_minor(row.currency),
         "to_pay": to_pay.in_minor(row.currency),
+        "credited": row.credited.in_minor(row.currency),
+        "written_off": row.written_off.in_minor(row.currency),
         "paid_at": written(row.paid_at),
+        "credited_at": written(row.credited_at),
+        "series": row.public.as_ref().map(|(series, _)| series),
+        "public_number": row.public.as_ref().map(|(_, number)| number),
+        "credit_note_series": row.credit_note.as_ref().map(|(series, _)| series),
+        "credit_note_number": row.credit_note.as_ref().map(|(_, number)| number),
+        "reissues": row.reissues.map(|number| reference::invoice(&row.account, number)),
+        "buyer": row.buyer,
     })
 }
 
 pub fn invoices_table(rows: &[InvoiceRow]) -> String {
     let mut table = table(&["invoice", "issued at", "state", "paid at", "total", "to pay", ""], &[4, 5]);
     for row in rows {
-        let to_pay = Micros::new(row.total.get() - row.paid.get());
+        let to_pay = to_pay(row);
         table.add_row([
             reference::invoice(&row.account, row.number).as_str(),
             &row.issued_at.to_string(),

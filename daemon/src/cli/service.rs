@@ -84,6 +84,20 @@ enum ServiceCommand {
         #[arg(long)]
         at_period_end: bool,
     },
+    /// Take the current period of a daily or term service back, whole: the wallet is credited, the service stops
+    ///
+    /// Examples:
+    ///   bursar services void web-1 --reason "the host was down" --preview
+    ///   bursar services void web-1 --reason "the host was down"
+    #[command(verbatim_doc_comment)]
+    Void {
+        name: String,
+        #[arg(long, value_parser = arguments::text)]
+        reason: String,
+        /// Only show what it would give back
+        #[arg(long)]
+        preview: bool,
+    },
     /// Report what was used of a metered component since the last report
     ///
     /// Example:
@@ -202,6 +216,9 @@ pub async fn run(args: ServiceArgs) -> anyhow::Result<u8> {
         ServiceCommand::Cancel { name: service, at_period_end } => {
             let when = if at_period_end { CancelWhen::PeriodEnd } else { CancelWhen::Now };
             apply(books, Action::Cancel { service, when }, false).await?
+        }
+        ServiceCommand::Void { name: service, reason, preview } => {
+            apply(books, Action::Void { service, author: books::author(), reason }, preview).await?
         }
         ServiceCommand::Usage { name: service, component, quantity } => {
             apply(books, Action::Usage { service, component, quantity }, false).await?

@@ -12,7 +12,7 @@ use super::problem::Problems;
 use super::reader::{Report, Table, Value};
 use super::{policy, words};
 
-const KEYS: &[&str] = &["database", "listen", "log", "billing", "hold", "prices"];
+const KEYS: &[&str] = &["database", "listen", "log", "billing", "documents", "hold", "prices"];
 const LOG_KEYS: &[&str] = &["format", "filter"];
 const HOLD_KEYS: &[&str] = &["enabled", "growth_percent", "least_amount", "least_stops"];
 const PRICES_KEYS: &[&str] = &["files"];
@@ -93,17 +93,13 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
     let database = table.or("database", default.database, |value| database(value, folder));
     let listen = table.or("listen", default.listen, listen);
     let log = table.or("log", default.log, log);
+    let default_documents = default.policy.documents.clone();
     let policy = table.or("billing", default.policy, policy::read);
+    let documents = table.or("documents", default_documents, policy::documents);
     let band = table.or("hold", default.band, band);
     let price_files = price_files(&table, folder);
-    Some(Config {
-        database: database?,
-        listen: listen?,
-        log: log?,
-        policy: policy?,
-        band: band?,
-        price_files: price_files?,
-    })
+    let policy = Policy { documents: documents?, ..policy? };
+    Some(Config { database: database?, listen: listen?, log: log?, policy, band: band?, price_files: price_files? })
 }
 
 fn database(value: &Value<'_>, folder: &Path) -> Option<String> {

@@ -1,6 +1,6 @@
 //! The numbers a hoster may change: a scenario's `config`, the configuration's `[billing]`.
 
-use rules::{Policy, TrialPolicy};
+use rules::{DocumentPolicy, Policy, TrialPolicy};
 
 use super::reader::Value;
 use super::words;
@@ -12,6 +12,8 @@ const MOST_OUTAGE_GRACE_HOURS: u32 = 240;
 
 const KEYS: &[&str] =
     &["currency", "minimum_deposit", "retention_days", "grace_days", "retry_days", "outage_grace_hours", "trial"];
+const MOST_DIGITS: u32 = 18;
+const DOCUMENT_KEYS: &[&str] = &["invoice_series", "credit_note_series", "digits"];
 const TRIAL_KEYS: &[&str] = &["days", "server_worth", "traffic_component", "traffic_included"];
 
 pub fn read(value: &Value<'_>) -> Option<Policy> {
@@ -34,7 +36,24 @@ pub fn read(value: &Value<'_>) -> Option<Policy> {
         retry_days: retry_days?,
         outage_grace_hours: outage_grace_hours?,
         trial: trial?,
+        documents: default.documents,
     })
+}
+
+/// The configuration's `[documents]`.
+pub fn documents(value: &Value<'_>) -> Option<DocumentPolicy> {
+    let table = value.table("documents is a table")?;
+    table.only(DOCUMENT_KEYS);
+    let default = DocumentPolicy::default();
+    let invoice_series = table.or("invoice_series", default.invoice_series, words::name);
+    let credit_note_series = table.or("credit_note_series", default.credit_note_series, words::name);
+    let digits = table.or("digits", default.digits, words::whole(1..=MOST_DIGITS));
+    let read =
+        DocumentPolicy { invoice_series: invoice_series?, credit_note_series: credit_note_series?, digits: digits? };
+    if read.invoice_series == read.credit_note_series {
+        return value.fail("invoices and credit notes are numbered in series of their own: give them different names");
+    }
+    Some(read)
 }
 
 /// An empty list is allowed: a card is then tried once.

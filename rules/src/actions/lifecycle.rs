@@ -37,6 +37,7 @@ impl Desk<'_> {
         self.require_active()?;
         let state = self.daily_state(index)?;
         require(matches!(state, DailyState::Disabled { .. }), Refusal::InvalidState)?;
+        require(!self.began_and_was_voided(index, now), Refusal::InvalidState)?;
         let enabled = self.pay_and_enable(index, now)?;
         require(enabled, Refusal::InsufficientFunds)
     }

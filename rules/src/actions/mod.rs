@@ -3,6 +3,7 @@
 
 mod change;
 mod close;
+mod correct;
 mod create;
 mod lifecycle;
 mod overage;
@@ -14,6 +15,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::account::SuspendReason;
+use crate::invoice::{Buyer, InvoiceNumber};
 use crate::money::{Micros, Quantity};
 
 /// Names of services are names within the account that acts.
@@ -80,6 +82,25 @@ pub enum Action {
     CloseAccount {
         rest: Option<Rest>,
     },
+    /// An admin takes the current period of a service back (rule 3.6).
+    Void {
+        service: String,
+        author: String,
+        reason: String,
+    },
+    /// An admin takes an invoice back, and has its lines issued anew with these data of the buyer (rule 6.12).
+    CreditInvoice {
+        invoice: InvoiceNumber,
+        author: String,
+        reason: String,
+        reissue: Option<Buyer>,
+    },
+    /// An admin gives up what is open of an invoice (rule 6.13).
+    WriteOffInvoice {
+        invoice: InvoiceNumber,
+        author: String,
+        reason: String,
+    },
 }
 
 impl Action {
@@ -93,7 +114,8 @@ impl Action {
             | Self::Cancel { service, .. }
             | Self::Uncancel { service }
             | Self::Removed { service }
-            | Self::Usage { service, .. } => Some(service),
+            | Self::Usage { service, .. }
+            | Self::Void { service, .. } => Some(service),
             Self::SaveCard { .. }
             | Self::RemoveCard
             | Self::StartDeposit { .. }
@@ -101,7 +123,17 @@ impl Action {
             | Self::CreateService { .. }
             | Self::SuspendAccount { .. }
             | Self::RestoreAccount
-            | Self::CloseAccount { .. } => None,
+            | Self::CloseAccount { .. }
+            | Self::CreditInvoice { .. }
+            | Self::WriteOffInvoice { .. } => None,
+        }
+    }
+
+    /// The issued invoice that it is about.
+    pub const fn invoice(&self) -> Option<InvoiceNumber> {
+        match self {
+            Self::CreditInvoice { invoice, .. } | Self::WriteOffInvoice { invoice, .. } => Some(*invoice),
+            _ => None,
         }
     }
 }

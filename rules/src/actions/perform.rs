@@ -1,6 +1,7 @@
 //! Doing an action: every check in the order of the refusals, then what it moves and tells.
 
 use crate::account::{Standing, SuspendReason};
+use crate::actions::correct::Signed;
 use crate::actions::{Action, Refusal};
 use crate::changes::{EventKind, TransferKind};
 use crate::desk::{Desk, Details, Halt};
@@ -37,6 +38,13 @@ impl Desk<'_> {
             Action::SuspendAccount { reason } => self.suspend_account(*reason, now),
             Action::RestoreAccount => self.restore_account(now),
             Action::CloseAccount { rest } => self.close(*rest, now),
+            Action::Void { service, author, reason } => self.void(service, &Signed { author, reason }, now),
+            Action::CreditInvoice { invoice, author, reason, reissue } => {
+                self.credit_invoice(*invoice, &Signed { author, reason }, reissue.as_ref(), now)
+            }
+            Action::WriteOffInvoice { invoice, author, reason } => {
+                self.write_off_invoice(*invoice, &Signed { author, reason }, now)
+            }
         }
     }
 

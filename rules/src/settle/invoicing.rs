@@ -98,7 +98,8 @@ impl Desk<'_> {
         Ok(Line { service, kind, period, amount, basis })
     }
 
-    fn write_invoice(&mut self, at: Timestamp, lines: Vec<Line>) -> Result<(), OutOfRange> {
+    /// Issues an invoice of these lines; what the wallet has pays of it, once older ones are paid (rule 6.9).
+    pub fn write_invoice(&mut self, at: Timestamp, lines: Vec<Line>) -> Result<(), OutOfRange> {
         let number = self.account.next.invoice;
         self.account.next.invoice += 1;
         let total = lines.iter().try_fold(Micros::ZERO, |sum, line| sum.checked_add(line.amount))?;
@@ -114,7 +115,10 @@ impl Desk<'_> {
             issued_at: at,
             total,
             paid: Micros::ZERO,
+            credited: Micros::ZERO,
+            written_off: Micros::ZERO,
             paid_at: None,
+            credited_at: None,
             overdue: false,
             tries,
         });

@@ -183,7 +183,7 @@ fn histories_cover_the_rules() {
         ![debit, credit].contains(&LedgerAccount::Opening)
     };
     assert_eq!(transfers.len(), TransferKind::ALL.iter().filter(|kind| own(kind)).count(), "{transfers:?}");
-    assert_eq!(events.len(), 20, "{events:?}");
+    assert_eq!(events.len(), 22, "{events:?}");
     assert_eq!(lines.len(), 6, "{lines:?}");
     assert_eq!(refusals.len(), 10, "{refusals:?}");
     assert_eq!(reasons.len(), 5, "{reasons:?}");

@@ -9,7 +9,7 @@ use rules::{
     TrialPolicy, Unsettleable, due_seconds,
 };
 
-use crate::world::{Books, Cards, World, at, micros, mixed};
+use crate::world::{Books, Cards, World, at, credit, micros, mixed, void, write_off};
 
 /// What happens at a second.
 #[derive(Clone, Debug)]
@@ -227,7 +227,9 @@ impl Writer {
         self.now = self.later(gap, a);
         let amount = |cents: u16| Micros::new(i64::from(cents) * 1_000_000);
         match verb {
-            0..=7 => self.try_now(Verb::Pass),
+            0..=1 => self.try_now(Verb::Pass),
+            2..=3 => self.on(a, is_paid_for, |service| void(&service)),
+            4..=7 => self.correct_invoice(a, b),
             8..=29 => self.deposit(a, b),
             30..=37 => self.adjust(Micros::new(i64::from(a) * 10_007)),
             38..=41 => self.adjust(Micros::new(-i64::from(a) * 5_003)),
@@ -353,6 +355,20 @@ impl Writer {
         self.try_act(Action::Change { service, change, confirm_data_loss });
     }
 
+    /// Corrects an invoice: an open one rather than a paid one, and none that is not there.
+    fn correct_invoice(&mut self, a: u16, b: u16) {
+        self.try_now(Verb::Pass);
+        let open: Vec<i64> = self.books.account().invoices.iter().map(|invoice| invoice.number).collect();
+        let all: Vec<i64> = self.books.invoices.keys().copied().collect();
+        let from = if open.is_empty() || b.is_multiple_of(3) { all } else { open };
+        let Some(invoice) = from.get(usize::from(a) % from.len().max(1)) else { return };
+        self.try_act(match b % 4 {
+            0 => write_off(*invoice),
+            1 => credit(*invoice, None),
+            _ => credit(*invoice, Some(&[("company", "Example AG")])),
+        });
+    }
+
     /// An action on a service of which `wanted` holds; if there is none, on any.
     fn on(&mut self, a: u16, wanted: impl Fn(&Kind) -> bool, action: impl FnOnce(String) -> Action) {
         self.try_now(Verb::Pass);
@@ -444,6 +460,10 @@ impl History {
         }
         (world, books, outcomes)
     }
+}
+
+fn is_paid_for(kind: &Kind) -> bool {
+    matches!(kind, Kind::Daily(_) | Kind::Term(_))
 }
 
 fn is_disabled(kind: &Kind) -> bool {

@@ -1,10 +1,11 @@
 //! What holds of every account's books, whatever happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rules::{
     Answer, Basis, Event, EventKind, InvoiceNumber, Kind, Line, LineKind, Micros, Mode, Period, Priced, Purpose,
-    Server, ServerState, Service, Standing, SuspendReason, Timestamp, TransferKind, round_to_micros, round_to_minor,
+    Server, ServerState, Service, Standing, SuspendReason, Timestamp, Transfer, TransferKind, round_to_micros,
+    round_to_minor,
 };
 
 use crate::world::{Books, World, signed_amount};
@@ -16,6 +17,8 @@ pub fn hold(world: &World, books: &Books) {
     amounts(books);
     prices(world, books);
     invoices(books);
+    reversals(books);
+    reissues(books);
     cards(books);
     no_downgrade_beyond_what_was_paid(books);
     events(books);
@@ -43,8 +46,9 @@ pub fn at_rest(books: &Books) {
     let covered = account.services.iter().filter_map(Service::server);
     assert!(covered.filter(|server| server.is_living() && server.meter.covered).count() <= 1, "two servers covered");
     for invoice in books.invoices.values() {
-        assert!(invoice.paid <= invoice.total, "paid more than was billed");
-        assert_eq!(invoice.paid_at.is_some(), invoice.paid == invoice.total);
+        assert!(!invoice.to_pay().is_negative(), "{invoice:?} is settled beyond what was billed");
+        assert_eq!(invoice.paid_at.is_some(), invoice.to_pay().is_zero(), "{invoice:?}");
+        assert!(invoice.credited.is_zero() || invoice.credited_at.is_some(), "{invoice:?}");
     }
 }
 
@@ -54,7 +58,7 @@ fn wallet(books: &Books) {
     for transfer in &books.transfers {
         wallet += signed_amount(transfer).get();
         assert!(!transfer.amount.is_negative());
-        assert!(transfer.amount.is_positive() || transfer.kind == TransferKind::Period, "{transfer:?} moves nothing");
+        assert!(transfer.amount.is_positive() || transfer.kind.is_booked_at_zero(), "{transfer:?} moves nothing");
         let takes = transfer.kind.wallet_sign() < 0 && transfer.kind != TransferKind::Dispute;
         assert!(!takes || wallet >= 0, "{transfer:?} makes the wallet negative");
         brought_in += match transfer.kind {
@@ -99,7 +103,8 @@ fn prices(world: &World, books: &Books) {
             // The first day's part is of the version at its own second.
             (Some(Basis::Share { of, part, .. }), _) => assert_eq!(of.price, price(of, part.from), "{transfer:?}"),
             (Some(Basis::Change { new, part, whole, .. }), _) => {
-                let own = books.transfers.iter().rev().filter(|charge| charge.service == transfer.service);
+                let before = books.transfers.iter().rev().filter(|charge| charge.number < transfer.number);
+                let own = before.filter(|charge| charge.service == transfer.service);
                 let mut charges = own.filter(|charge| charge.kind == TransferKind::Period);
                 let paid = charges.find_map(|charge| charge.period.filter(|paid| paid.to == part.to));
                 let paid = paid.expect("a change within a paid period");
@@ -146,6 +151,7 @@ fn invoices(books: &Books) {
     assert!(numbers.iter().zip(0..).all(|(number, place)| *number == place), "a gap between invoices");
     let mut paid: BTreeMap<InvoiceNumber, i64> = BTreeMap::new();
     let mut issued: Vec<InvoiceNumber> = Vec::new();
+    let mut closed: BTreeSet<InvoiceNumber> = BTreeSet::new();
     for transfer in &books.transfers {
         let Some(number) = transfer.invoice else { continue };
         match transfer.kind {
@@ -155,12 +161,22 @@ fn invoices(books: &Books) {
             }
             TransferKind::InvoicePaidByWallet | TransferKind::InvoicePaidByCard => {
                 if transfer.kind == TransferKind::InvoicePaidByWallet {
-                    let older = issued.iter().filter(|older| **older < number);
+                    let older = issued.iter().filter(|older| **older < number && !closed.contains(*older));
                     for older in older {
                         assert_eq!(paid.get(older), totals.get(older), "{number} was paid before {older}");
                     }
                 }
                 *paid.entry(number).or_default() += transfer.amount.get();
+            }
+            TransferKind::InvoiceCredited => {
+                assert_eq!(transfer.amount.get(), totals[&number], "an invoice is credited whole");
+                assert!(closed.insert(number), "{number} is taken back twice");
+            }
+            TransferKind::PaymentReturned => assert_eq!(Some(&transfer.amount.get()), paid.get(&number)),
+            TransferKind::WriteOff => {
+                let rest = totals[&number] - paid.get(&number).copied().unwrap_or_default();
+                assert_eq!(transfer.amount.get(), rest, "what is open is written off");
+                assert!(closed.insert(number), "{number} is taken back twice");
             }
             other => panic!("{other:?} names an invoice"),
         }
@@ -169,7 +185,8 @@ fn invoices(books: &Books) {
         let number = invoice.number;
         assert_eq!(invoice.total.get(), totals[&number]);
         assert_eq!(invoice.paid.get(), paid.get(&number).copied().unwrap_or_default());
-        assert_eq!(invoice.issued_at, invoice.issued_at.month_start(), "issued at 00:00 on the 1st (rule 6.1)");
+        let anew = books.reissued(number) > 0;
+        assert!(anew || invoice.issued_at == invoice.issued_at.month_start(), "issued at 00:00 on the 1st (rule 6.1)");
         if let Some(trial) = &books.account().trial {
             assert!(invoice.issued_at > trial.ends_at, "invoiced in the trial (rule 7.1)");
         }
@@ -178,7 +195,13 @@ fn invoices(books: &Books) {
             events.map(|event| event.at).collect::<Vec<_>>()
         };
         assert_eq!(at(EventKind::InvoiceIssued), [invoice.issued_at]);
-        assert_eq!(at(EventKind::InvoicePaid), Vec::from_iter(invoice.paid_at));
+        let by_payment = invoice.credited.is_zero() && invoice.written_off.is_zero();
+        assert_eq!(at(EventKind::InvoicePaid), Vec::from_iter(invoice.paid_at.filter(|_| by_payment)));
+        assert_eq!(at(EventKind::InvoiceCredited), Vec::from_iter(invoice.credited_at));
+        assert_eq!(at(EventKind::InvoiceWrittenOff).len(), usize::from(invoice.written_off.is_positive()));
+        let notes = books.credit_notes.iter().filter(|note| note.invoice == number);
+        let notes: Vec<_> = notes.map(|note| (note.issued_at, note.total)).collect();
+        assert_eq!(notes, Vec::from_iter(invoice.credited_at.map(|at| (at, invoice.total))));
         assert_eq!(at(EventKind::InvoiceOverdue).len(), usize::from(invoice.overdue));
         lines_in_order(books, number);
     }
@@ -228,13 +251,15 @@ fn cards(books: &Books) {
 fn no_downgrade_beyond_what_was_paid(books: &Books) {
     let periods = books.transfers.iter().filter(|transfer| transfer.kind == TransferKind::Period);
     for charge in periods {
-        let paid = charge.period.expect("a period");
+        let mut later = books.transfers.iter().filter(|transfer| transfer.number > charge.number);
+        let next = later.find(|other| other.kind == TransferKind::Period && other.service == charge.service);
+        let next = Some(next.map_or(i64::MAX, |next| next.number));
         let changes: Vec<i128> = books
             .transfers
             .iter()
             .filter(|transfer| matches!(transfer.kind, TransferKind::Upgrade | TransferKind::Downgrade))
             .filter(|transfer| transfer.service == charge.service)
-            .filter(|transfer| transfer.period.is_some_and(|part| paid.contains(part.from)))
+            .filter(|transfer| transfer.number > charge.number && Some(transfer.number) < next)
             .map(|transfer| -i128::from(signed_amount(transfer).get()))
             .collect();
         let net = i128::from(charge.amount.get()) + changes.iter().sum::<i128>();
@@ -319,9 +344,60 @@ fn closed_stays_closed(books: &Books) {
 
 /// The periods charged for a service, in the order of booking.
 fn charged(books: &Books, service: &Service) -> Vec<Period> {
+    charges(books, service).map(|transfer| transfer.period.expect("a period")).collect()
+}
+
+fn charges<'a>(books: &'a Books, service: &Service) -> impl Iterator<Item = &'a Transfer> {
+    let number = service.number;
     let periods = books.transfers.iter().filter(|transfer| transfer.kind == TransferKind::Period);
-    let own = periods.filter(|transfer| transfer.service == Some(service.number));
-    own.map(|transfer| transfer.period.expect("a period")).collect()
+    periods.filter(move |transfer| transfer.service == Some(number))
+}
+
+/// Those periods as far as they stayed paid: one that was taken back was so until then.
+fn kept(books: &Books, service: &Service) -> Vec<Period> {
+    let left = charges(books, service).map(|charge| {
+        let period = charge.period.expect("a period");
+        let mut others = books.transfers.iter();
+        let reversal = others.find(|transfer| transfer.corrects == Some(charge.number));
+        reversal.map_or(period, |reversal| Period::new(period.from, reversal.effective_at))
+    });
+    left.filter(|period| !period.is_empty()).collect()
+}
+
+/// A reversal takes back what its period came to, once (rule 3.6).
+fn reversals(books: &Books) {
+    let mut corrected = BTreeSet::new();
+    for reversal in &books.transfers {
+        assert_eq!(reversal.corrects.is_some(), reversal.kind == TransferKind::Reversal, "{reversal:?}");
+        let Some(number) = reversal.corrects else { continue };
+        assert!(corrected.insert(number), "{number} is taken back twice");
+        assert!(reversal.author.is_some() && reversal.reason.is_some());
+        let charge = books.transfers.iter().find(|transfer| transfer.number == number).expect("a charge");
+        assert_eq!(
+            (charge.kind, charge.service, charge.period),
+            (TransferKind::Period, reversal.service, reversal.period)
+        );
+        let net: i64 = books
+            .transfers
+            .iter()
+            .filter(|transfer| transfer.service == charge.service)
+            .filter(|transfer| (number..reversal.number).contains(&transfer.number))
+            .map(|transfer| -signed_amount(transfer).get())
+            .sum();
+        assert_eq!(reversal.amount.get(), net.max(0), "{reversal:?}");
+    }
+}
+
+/// The lines of an invoice that was issued anew are those of the credited one (rule 6.12).
+fn reissues(books: &Books) {
+    for reissue in &books.reissues {
+        let lines = |number: InvoiceNumber| {
+            books.lines.iter().filter(move |(invoice, _)| *invoice == number).map(|(_, line)| line)
+        };
+        assert!(lines(reissue.number).eq(lines(reissue.of)), "{reissue:?}");
+        assert!(books.invoices[&reissue.of].credited_at.is_some(), "{reissue:?}");
+        assert_eq!(reissue.times, books.reissued(reissue.of) + 1);
+    }
 }
 
 /// When it ran, by its events; what runs still does so at the settled second.
@@ -365,7 +441,7 @@ fn paid_while_running(charged: &[Period], running: &[Period]) {
 
 fn daily_periods(books: &Books, service: &Service) {
     let (charged, running) = (charged(books, service), running(books, service));
-    paid_while_running(&charged, &running);
+    paid_while_running(&kept(books, service), &running);
     for period in &charged {
         assert_eq!(period.to, period.from.next_midnight(), "a period ends at the next midnight (rule 4.1)");
         assert!(running.iter().any(|span| span.from <= period.from && period.from <= span.to), "paid and didn't run");
@@ -378,7 +454,7 @@ fn term_periods(books: &Books, service: &Service, anchor: Timestamp, months: u32
         assert!(charge.period.is_some_and(|paid| paid.contains(charge.effective_at)), "{charge:?} is not of its time");
     }
     let charged = charged(books, service);
-    paid_while_running(&charged, &running(books, service));
+    paid_while_running(&kept(books, service), &running(books, service));
     let mut term = 0;
     for period in &charged {
         while anchor.plus_months(term * months) < period.from {
@@ -392,6 +468,7 @@ fn term_periods(books: &Books, service: &Service, anchor: Timestamp, months: u32
 fn server_lines(books: &Books, service: &Service, server: &Server) {
     let of_kinds = |wanted: fn(LineKind) -> bool| -> Vec<(InvoiceNumber, &Line)> {
         let own = books.lines.iter().filter(|(_, line)| line.service == service.number && wanted(line.kind));
+        let own = own.filter(|(number, _)| books.reissued(*number) == 0);
         own.map(|(number, line)| (*number, line)).collect()
     };
     let invoiced = books.account().settled_at.month_start();

@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod cards;
+mod corrections;
 mod examples;
 mod histories;
 mod history;

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rules::{
-    Account, Action, Answer, CancelWhen, Changes, Component, Context, Currency, Event, Intent, Invoice, InvoiceNumber,
-    Line, Micros, Mode, NewAccount, Order, OrderChange, Outage, Plan, Policy, PriceBook, PriceList, Progress, Receipt,
-    ReceiptKind, Refusal, Service, ServiceNumber, Tier, Timestamp, Transfer, TransferKind, Unsettleable,
+    Account, Action, Answer, Buyer, CancelWhen, Changes, Component, Context, CreditNote, Currency, Event, Intent,
+    Invoice, InvoiceNumber, Line, Micros, Mode, NewAccount, Order, OrderChange, Outage, Past, Plan, Policy, PriceBook,
+    PriceList, Progress, Receipt, ReceiptKind, Refusal, Reissue, Service, ServiceNumber, Tier, Timestamp, Transfer,
+    TransferKind, Unsettleable,
 };
 
 /// How charges of saved cards end.
@@ -49,6 +50,8 @@ pub struct Books {
     pub transfers: Vec<Transfer>,
     pub events: Vec<Event>,
     pub lines: Vec<(InvoiceNumber, Line)>,
+    pub credit_notes: Vec<CreditNote>,
+    pub reissues: Vec<Reissue>,
     pub charges: Vec<(Intent, Answer)>,
     /// Charges without an answer that turned out to have succeeded.
     pub late: BTreeSet<String>,
@@ -79,6 +82,8 @@ impl World {
             transfers: Vec::new(),
             events: Vec::new(),
             lines: Vec::new(),
+            credit_notes: Vec::new(),
+            reissues: Vec::new(),
             charges: Vec::new(),
             late: BTreeSet::new(),
         }
@@ -137,7 +142,7 @@ impl World {
     fn do_act(&mut self, books: &mut Books, action: &Action, now: Timestamp) -> Acted {
         let mut begun = false;
         loop {
-            let account = books.load(action.service());
+            let account = books.load(Some(action));
             let waited = waiting_key(&account);
             let changes = match begun {
                 true => rules::settle(account.clone(), &self.context(), now)?,
@@ -172,14 +177,44 @@ pub fn mixed(seed: u64, text: &str) -> u64 {
 }
 
 impl Books {
-    /// The account with all that is loaded for an action on a service of that name, or to settle.
-    fn load(&self, name: Option<&str>) -> Account {
+    /// The account with all that is loaded for an action, or to settle.
+    fn load(&self, action: Option<&Action>) -> Account {
+        let name = action.and_then(Action::service);
         let wanted = |row: &&ServiceRow| !row.finished || name == Some(row.service.name.as_str());
         let mut services: Vec<Service> = self.services.values().filter(wanted).map(|row| row.service.clone()).collect();
         services.sort_by(|a, b| a.rank().cmp(&b.rank()));
-        let invoices = self.invoices.values().filter(|invoice| invoice.paid_at.is_none()).cloned().collect();
+        let number = action.and_then(Action::invoice);
+        let open = |invoice: &&Invoice| invoice.paid_at.is_none() || number == Some(invoice.number);
+        let invoices = self.invoices.values().filter(open).cloned().collect();
         let (intents, receipts) = (self.intents.clone(), self.receipts.clone());
-        Account { services, invoices, intents, receipts, ..self.account.clone() }
+        let past = action.map(|action| self.past(action)).unwrap_or_default();
+        Account { services, invoices, intents, receipts, past, ..self.account.clone() }
+    }
+
+    /// What an action takes back.
+    fn past(&self, action: &Action) -> Past {
+        let mut past = Past::default();
+        if let Action::Void { service, .. } = action {
+            let row = self.services.values().find(|row| row.service.name == *service);
+            let number = row.map(|row| row.service.number);
+            let own = self.transfers.iter().filter(|transfer| number.is_some() && transfer.service == number);
+            let last = own.clone().filter(|transfer| transfer.kind == TransferKind::Period).map(|charge| charge.number);
+            let first = last.max().unwrap_or(i64::MAX);
+            past.charges = own.filter(|transfer| transfer.number >= first).cloned().collect();
+        }
+        if let Some(number) = action.invoice() {
+            let own = self.lines.iter().filter(|(invoice, _)| *invoice == number);
+            past.lines = own.map(|(_, line)| line.clone()).collect();
+            let issued = self.reissues.iter().find(|reissue| reissue.number == number);
+            (past.reissued, past.buyer) =
+                issued.map_or((0, Buyer::new()), |issued| (issued.times, issued.buyer.clone()));
+        }
+        past
+    }
+
+    /// How often the lines of an invoice were issued before.
+    pub fn reissued(&self, number: InvoiceNumber) -> u32 {
+        self.reissues.iter().find(|reissue| reissue.number == number).map_or(0, |reissue| reissue.times)
     }
 
     /// The account with all its services, finished ones too, and its open invoices.
@@ -226,6 +261,8 @@ impl Books {
             transfers: Vec::new(),
             events: Vec::new(),
             lines: Vec::new(),
+            credit_notes: Vec::new(),
+            reissues: Vec::new(),
             charges: Vec::new(),
             late: self.late.clone(),
         }
@@ -234,6 +271,7 @@ impl Books {
     /// Writes what the changes name and nothing else, and checks that this was all that changed.
     fn apply(&mut self, before: &Account, changes: Changes) -> Progress {
         let Changes { account, transfers, events, lines, services, invoices, new_intents, used_intents, .. } = changes;
+        assert_eq!(account.past, Past::default(), "what was loaded for one action stays with it");
         let mut wallet = before.wallet;
         for transfer in &transfers {
             assert!(
@@ -249,6 +287,8 @@ impl Books {
         assert!(account.settled_at >= before.settled_at, "the settled second goes back");
         self.events.extend(events);
         self.lines.extend(lines);
+        self.credit_notes.extend(changes.credit_notes);
+        self.reissues.extend(changes.reissues);
         for number in services {
             let service = account.service_by_number(number).expect("a written service is there").clone();
             let finished = service.is_finished(account.invoiced_until);
@@ -371,6 +411,23 @@ pub fn extend(service: &str) -> Action {
 
 pub fn cancel(service: &str, when: CancelWhen) -> Action {
     Action::Cancel { service: service.to_owned(), when }
+}
+
+pub fn void(service: &str) -> Action {
+    let (author, reason) = ("admin".to_owned(), "test".to_owned());
+    Action::Void { service: service.to_owned(), author, reason }
+}
+
+pub fn credit(invoice: InvoiceNumber, reissue: Option<&[(&str, &str)]>) -> Action {
+    let (author, reason) = ("admin".to_owned(), "test".to_owned());
+    let pairs =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    Action::CreditInvoice { invoice, author, reason, reissue: reissue.map(pairs) }
+}
+
+pub fn write_off(invoice: InvoiceNumber) -> Action {
+    let (author, reason) = ("admin".to_owned(), "test".to_owned());
+    Action::WriteOffInvoice { invoice, author, reason }
 }
 
 pub fn usage(service: &str, component: &str, quantity: &str) -> Action {

@@ -6,7 +6,7 @@ use super::Violation;
 use crate::Result;
 
 /// Triggers and indexes without which the books could be changed, or a period charged twice.
-const GUARDS: [&str; 11] = [
+const GUARDS: [&str; 22] = [
     "transfer_stays",
     "transfer_is_kept",
     "issued_invoice_stays",
@@ -18,6 +18,17 @@ const GUARDS: [&str; 11] = [
     "intent_answer_stays",
     "service_period_is_charged_once",
     "line_period_is_billed_once",
+    "transfer_is_corrected_once",
+    "invoice_is_reissued_once",
+    "credit_note_is_its_invoices",
+    "credit_note_stays",
+    "credit_note_is_kept",
+    "number_series_counts_on",
+    "closing_follows_the_last",
+    "closing_stays",
+    "closing_is_kept",
+    "transfer_is_of_an_open_month",
+    "credit_note_is_of_an_open_month",
 ];
 
 pub async fn check(connection: &mut SqliteConnection, found: &mut Vec<Violation>) -> Result<()> {

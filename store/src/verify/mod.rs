@@ -7,6 +7,7 @@ mod accounts;
 mod file;
 mod questions;
 mod recompute;
+mod series;
 
 use std::fmt;
 
@@ -67,6 +68,7 @@ impl Store {
             Some(account) => (account.0 - 1, account.0),
             None => {
                 file::check(&mut snapshot, &mut found).await?;
+                series::check(&mut snapshot, &mut found).await?;
                 (i64::MIN, i64::MAX)
             }
         };

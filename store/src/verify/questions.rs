@@ -9,7 +9,7 @@ pub const ALL: &[(&str, &str)] = &[
         from transfers t
         left join postings p on p.kind = t.kind and p.debit = t.debit and p.credit = t.credit
         where t.account_id between $1 and $2
-            and (p.kind is null or t.amount < 0 or (t.amount = 0 and t.kind <> 'period'))",
+            and (p.kind is null or t.amount < 0 or (t.amount = 0 and t.kind not in ('period', 'reversal')))",
     ),
     (
         "currency_is_the_accounts",
@@ -69,7 +69,7 @@ pub const ALL: &[(&str, &str)] = &[
             from transfers where account_id between $1 and $2 group by account_id
         ) t on t.account_id = a.id
         left join (
-            select account_id, cast(sum(total - paid) as bigint) as open
+            select account_id, cast(sum(total - paid - credited - written_off) as bigint) as open
             from invoices where account_id between $1 and $2 group by account_id
         ) i on i.account_id = a.id
         where a.id between $1 and $2 and coalesce(t.receivable, 0) <> coalesce(i.open, 0)",
@@ -90,8 +90,9 @@ pub const ALL: &[(&str, &str)] = &[
     ),
     (
         "invoice_is_booked",
-        "select i.account_id, 'invoice ' || i.number || ': ' || i.paid || ' paid of ' || i.total || ', booked are '
-            || coalesce(t.paid, 0) || ' of ' || coalesce(t.total, 0)
+        "select i.account_id, 'invoice ' || i.number || ': ' || i.paid || ' paid and ' || i.written_off
+            || ' written off of ' || i.total || ', booked are ' || coalesce(t.paid, 0) || ' and '
+            || coalesce(t.written_off, 0) || ' of ' || coalesce(t.total, 0)
         from invoices i
         left join (
             select account_id, invoice,
@@ -100,18 +101,112 @@ pub const ALL: &[(&str, &str)] = &[
                 ) as bigint) as total,
                 cast(sum(
                     case when kind in ('invoice_paid_by_wallet', 'invoice_paid_by_card') then amount else 0 end
-                ) as bigint) as paid
+                ) as bigint) as paid,
+                cast(sum(case when kind = 'write_off' then amount else 0 end) as bigint) as written_off
             from transfers where account_id between $1 and $2 and invoice is not null group by account_id, invoice
         ) t on t.account_id = i.account_id and t.invoice = i.number
-        where i.account_id between $1 and $2 and (i.paid <> coalesce(t.paid, 0) or i.total <> coalesce(t.total, 0))",
+        where i.account_id between $1 and $2 and (
+            i.paid <> coalesce(t.paid, 0) or i.total <> coalesce(t.total, 0)
+            or i.written_off <> coalesce(t.written_off, 0)
+        )",
     ),
     (
         "invoice_state_fits",
-        "select account_id, 'invoice ' || number || ': ' || paid || ' of ' || total || ' and '
-            || case when paid_at is null then 'open' else 'paid' end
+        "select account_id, 'invoice ' || number || ': ' || (paid + credited + written_off) || ' of ' || total
+            || ' settled and ' || case when paid_at is null then 'open' else 'paid' end
         from invoices
         where account_id between $1 and $2
-            and (paid < 0 or paid > total or (paid = total) <> (paid_at is not null) or paid_at < issued_at)",
+            and (paid < 0 or credited < 0 or written_off < 0 or paid + credited + written_off > total
+                or (paid + credited + written_off = total) <> (paid_at is not null) or paid_at < issued_at)",
+    ),
+    // A credit note takes back its whole invoice: what was open of it, and what was paid (rule 6.12).
+    (
+        "credit_note_is_its_invoice",
+        "select i.account_id, 'invoice ' || i.number || ' of ' || i.total || ', paid ' || i.paid || ', credited '
+            || i.credited || ': a credit note of ' || coalesce(n.total, 0) || ', booked are '
+            || coalesce(t.credited, 0) || ' and ' || coalesce(t.returned, 0)
+        from invoices i
+        left join credit_notes n on n.account_id = i.account_id and n.invoice = i.number
+        left join (
+            select account_id, invoice,
+                cast(sum(case when kind = 'invoice_credited' then amount else 0 end) as bigint) as credited,
+                cast(sum(case when kind = 'payment_returned' then amount else 0 end) as bigint) as returned
+            from transfers where account_id between $1 and $2 and invoice is not null group by account_id, invoice
+        ) t on t.account_id = i.account_id and t.invoice = i.number
+        where i.account_id between $1 and $2 and (
+            (i.credited_at is null) <> (n.invoice is null)
+            or i.credited_at is null
+                and (i.credited <> 0 or coalesce(t.credited, 0) <> 0 or coalesce(t.returned, 0) <> 0)
+            or i.credited_at is not null and (
+                n.total <> i.total or n.issued_at <> i.credited_at or i.paid + i.credited <> i.total
+                or coalesce(t.credited, 0) <> i.total or coalesce(t.returned, 0) <> i.paid
+            )
+        )",
+    ),
+    // What is issued anew are the lines of a credited invoice (rule 6.12).
+    (
+        "reissue_is_its_invoice",
+        "select i.account_id, 'invoice ' || i.number || ' in the place of invoice ' || i.reissues
+        from invoices i left join invoices o on o.account_id = i.account_id and o.number = i.reissues
+        where i.account_id between $1 and $2 and i.reissues is not null and (
+            o.number is null or o.credited_at is null or i.reissue <> o.reissue + 1 or i.total <> o.total
+            or exists (
+                select 1 from invoice_lines l
+                left join invoice_lines k on k.account_id = l.account_id and k.position = l.position
+                    and k.invoice = case l.invoice when i.number then i.reissues else i.number end
+                    and k.service = l.service and k.kind = l.kind and k.period_from = l.period_from
+                    and k.period_to = l.period_to and k.amount = l.amount
+                where l.account_id = i.account_id and l.invoice in (i.number, i.reissues) and k.position is null
+            )
+        )",
+    ),
+    // It takes back a period with all that was charged and credited for it since (rule 3.6).
+    (
+        "reversal_is_its_periods_net",
+        "select account_id, 'transfer ' || number || ': ' || amount || ' taken back, the period came to ' || net
+        from (
+            select r.account_id, r.number, r.amount, c.number as charge, c.kind, c.service = r.service as same_service,
+                c.period_from = r.period_from and c.period_to = r.period_to as same_period,
+                (
+                    select cast(sum(case when t.kind = 'downgrade' then -t.amount else t.amount end) as bigint)
+                    from transfers t
+                    where t.account_id = r.account_id and t.number >= r.corrects and t.number < r.number
+                        and t.service = r.service and t.kind in ('period', 'upgrade', 'downgrade')
+                ) as net
+            from transfers r
+            left join transfers c on c.account_id = r.account_id and c.number = r.corrects
+            where r.account_id between $1 and $2 and r.kind = 'reversal'
+        ) r
+        where charge is null or kind <> 'period' or not same_service or not same_period
+            or amount <> case when net > 0 then net else 0 end",
+    ),
+    // What the ledger says of sales is what revenue is reported from: charges and lines, less what was taken back.
+    (
+        "revenue_ties_to_sales",
+        "select account_id, 'sales ' || cast(sum(sales) as bigint) || ', its charges and lines come to '
+            || cast(sum(charged) as bigint)
+        from (
+            select account_id, case when credit in ('sales', 'tax') then amount else -amount end as sales,
+                case kind
+                    when 'downgrade' then -amount
+                    when 'reversal' then -amount
+                    when 'invoice_issued' then 0
+                    when 'invoice_credited' then 0
+                    else amount
+                end as charged
+            from transfers
+            where account_id between $1 and $2 and (credit in ('sales', 'tax') or debit in ('sales', 'tax'))
+            union all
+            select l.account_id, 0, case when i.credited_at is null then l.amount else 0 end
+            from invoice_lines l join invoices i on i.account_id = l.account_id and i.number = l.invoice
+            where l.account_id between $1 and $2
+        ) r
+        group by account_id having sum(sales) <> sum(charged)",
+    ),
+    (
+        "closed_month_is_settled",
+        "select id, 'settled until ' || settled_at || ' in a month that is closed' from accounts
+        where id between $1 and $2 and state <> 'closed' and settled_at < (select max(month_to) from closings)",
     ),
     ("numbers_have_no_gap", NUMBERS),
     (
@@ -120,7 +215,10 @@ pub const ALL: &[(&str, &str)] = &[
         from (
             select account_id, service, period_from,
                 lag(period_to) over (partition by account_id, service order by period_from, period_to) as before
-            from transfers where account_id between $1 and $2 and kind = 'period'
+            from transfers p
+            where account_id between $1 and $2 and kind = 'period' and not exists (
+                select 1 from transfers r where r.account_id = p.account_id and r.corrects = p.number
+            )
         ) t
         where period_from < before",
     ),
@@ -131,7 +229,10 @@ pub const ALL: &[(&str, &str)] = &[
         from (
             select account_id, service, period_from, period_to,
                 lag(period_to) over (partition by account_id, service order by period_from, period_to) as before
-            from transfers where account_id between $1 and $2 and kind = 'period'
+            from transfers p
+            where account_id between $1 and $2 and kind = 'period' and not exists (
+                select 1 from transfers r where r.account_id = p.account_id and r.corrects = p.number
+            )
         ) t
         where period_from > before and not exists (
             select 1 from events e
@@ -139,6 +240,7 @@ pub const ALL: &[(&str, &str)] = &[
                 and e.kind in ('service.enabled', 'service.resumed') and e.at >= t.before and e.at < t.period_to
         )",
     ),
+    // One that was taken back was paid until then.
     (
         "paid_period_is_charged",
         "select s.account_id, 'service ' || s.number || ': paid from ' || s.paid_from || ' to ' || s.paid_to
@@ -146,8 +248,9 @@ pub const ALL: &[(&str, &str)] = &[
         from services s
         where s.account_id between $1 and $2 and s.paid_from is not null and not exists (
             select 1 from transfers t
+            left join transfers r on r.account_id = t.account_id and r.corrects = t.number
             where t.period_from = s.paid_from and t.account_id = s.account_id and t.service = s.number
-                and t.kind = 'period' and t.period_to = s.paid_to
+                and t.kind = 'period' and s.paid_to = coalesce(r.effective_at, t.period_to)
         )",
     ),
     // The last period is the one that runs: also of what was charged once and never again.
@@ -160,7 +263,11 @@ pub const ALL: &[(&str, &str)] = &[
         join accounts a on a.id = s.account_id
         left join (
             select account_id, service, max(period_to) as charged_until
-            from transfers where account_id between $1 and $2 and kind = 'period' group by account_id, service
+            from transfers p
+            where account_id between $1 and $2 and kind = 'period' and not exists (
+                select 1 from transfers r where r.account_id = p.account_id and r.corrects = p.number
+            )
+            group by account_id, service
         ) t on t.account_id = s.account_id and t.service = s.number
         where s.account_id between $1 and $2
             and ((s.mode = 'daily' and s.state = 'enabled') or (s.mode = 'term' and s.state = 'active'))
@@ -176,14 +283,18 @@ pub const ALL: &[(&str, &str)] = &[
             and ((s.mode = 'term' and s.state = 'active')
                 or (s.mode = 'daily' and s.state = 'enabled' and a.daily_paid_until <= a.settled_at))",
     ),
+    // Net of what was credited, each month is billed once.
     (
         "lines_do_not_overlap",
         "select account_id, 'service ' || service || ': ' || period_from || ' is on a line until ' || before
         from (
-            select account_id, service, period_from,
-                lag(period_to) over (partition by account_id, service order by period_from, period_to) as before
-            from invoice_lines
-            where account_id between $1 and $2 and kind in ('hours', 'month', 'prorated')
+            select l.account_id, l.service, l.period_from,
+                lag(l.period_to) over (
+                    partition by l.account_id, l.service order by l.period_from, l.period_to
+                ) as before
+            from invoice_lines l join invoices i on i.account_id = l.account_id and i.number = l.invoice
+            where l.account_id between $1 and $2 and l.kind in ('hours', 'month', 'prorated')
+                and i.credited_at is null
         ) l
         where period_from < before",
     ),

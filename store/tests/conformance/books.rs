@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rules::{
-    Account, AccountId, Changes, Currency, Daily, DailyState, DueKind, Kind, Micros, Order, Period, Progress,
+    Account, AccountId, Changes, Currency, Daily, DailyState, DueKind, Kind, Micros, Order, Past, Period, Progress,
     Sequences, Service, Standing, Timestamp, Transfer, TransferKind,
 };
 use sqlx::sqlite::SqliteConnectOptions;
@@ -170,6 +170,7 @@ pub fn account(name: &str) -> Account {
         invoices: Vec::new(),
         intents: Vec::new(),
         receipts: Vec::new(),
+        past: Past::default(),
     }
 }
 
@@ -185,6 +186,8 @@ pub fn changes(account: Account) -> Changes {
         lines: Vec::new(),
         services: Vec::new(),
         invoices: Vec::new(),
+        credit_notes: Vec::new(),
+        reissues: Vec::new(),
         new_intents: Vec::new(),
         used_intents: Vec::new(),
         used_receipts: Vec::new(),
@@ -207,6 +210,7 @@ pub fn book(changes: &mut Changes, kind: TransferKind, amount: Micros) {
         basis: None,
         author: None,
         reason: None,
+        corrects: None,
     };
     account.next.transfer += 1;
     account.wallet = Micros::new(account.wallet.get() + kind.wallet_sign() * amount.get());

@@ -20,7 +20,18 @@ async fn charged() -> Books {
     let basis = rules::Basis::Months { of, part: period };
     let tries = Tries { made: 0, first_is_due: true, first_failed_at: None, done_until: NOW, new_card_at: None };
     let (total, paid) = (units(5), Micros::ZERO);
-    changes.invoices.push(Invoice { number: 0, issued_at: NOW, total, paid, paid_at: None, overdue: false, tries });
+    changes.invoices.push(Invoice {
+        number: 0,
+        issued_at: NOW,
+        total,
+        paid,
+        credited: Micros::ZERO,
+        written_off: Micros::ZERO,
+        paid_at: None,
+        credited_at: None,
+        overdue: false,
+        tries,
+    });
     changes.lines.push((0, Line { service, kind: LineKind::Month, period, amount: units(5), basis }));
     changes.account.next.invoice = 1;
     changes.account.next.event = 1;
@@ -87,7 +98,7 @@ async fn every_constraint_refuses_its_case() {
         ("update invoices set paid = total".into(), "invoice_paid_fits_state"),
         ("update invoices set paid_at = 1".into(), "invoice_paid_fits_state"),
         ("update invoices set public_number = 1".into(), "invoice_number_is_whole"),
-        ("insert into invoice_lines select account_id, invoice, 2, service, kind, period_from, period_to, amount, basis, net, tax, tax_rate_code from invoice_lines".into(), "invoice_lines.period_from"),
+        ("insert into invoice_lines select account_id, invoice, 2, service, kind, period_from, period_to, amount, basis, net, tax, tax_rate_code, reissue from invoice_lines".into(), "invoice_lines.period_from"),
         ("insert into due values (1, 'daily', 5)".into(), "due_kind_is_known"),
         ("insert into due values (7, 'term', 5)".into(), "FOREIGN KEY"),
         ("insert into outages values (5, 5, 5)".into(), "outage_is_ordered"),
@@ -195,6 +206,7 @@ async fn every_transfer_kind_has_its_posting() {
             transfer.service = Some(0);
             transfer.period = Some(Period::day_of(NOW.plus_days(4)));
         }
+        transfer.corrects = (kind == TransferKind::Reversal).then_some(1);
     }
     books.commit(all).await;
 }

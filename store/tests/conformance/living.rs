@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rules::{
-    Account, AccountId, Action, Answer, CancelWhen, Component, Context, Mode, NewAccount, OrderChange, Outage, Plan,
-    Policy, PriceBook, Progress, Quantity, ReceiptKind, SuspendReason, Tier, Timestamp, act, due_seconds, open_account,
-    settle,
+    Account, AccountId, Action, Answer, Buyer, CancelWhen, Component, Context, Mode, NewAccount, OrderChange, Outage,
+    Plan, Policy, PriceBook, Progress, Quantity, ReceiptKind, SuspendReason, Tier, Timestamp, act, due_seconds,
+    open_account, settle,
 };
 use store::{Commit, NewReceipt, Outcome, Scope, Violation};
 
@@ -72,8 +72,7 @@ impl Life {
     async fn go(&self, id: AccountId, action: Option<&Action>, now: Timestamp) {
         let mut action = action;
         loop {
-            let names: Vec<&str> = action.and_then(Action::service).into_iter().collect();
-            let account = self.books.load_with(id, Scope::With(&names)).await;
+            let account = self.books.load_with(id, action.map_or(Scope::Unfinished, Scope::For)).await;
             let waits = account.waiting.is_some();
             let changes = match action {
                 Some(action) if !waits => act(account, &self.context(), action, now).expect("settleable"),
@@ -106,7 +105,7 @@ impl Life {
         }
     }
 
-    async fn act(&self, id: AccountId, now: &str, action: Action) {
+    pub async fn act(&self, id: AccountId, now: &str, action: Action) {
         self.go(id, Some(&action), at(now)).await;
     }
 
@@ -195,5 +194,39 @@ pub async fn half_a_year() -> Life {
     life.create(cid, "2026-06-21T08:00:00Z", "s3", "dms").await;
     life.create(cid, "2026-06-22T08:00:00Z", "t3", "vps").await;
     life.settle(cid, "2026-07-01T00:00:00Z").await;
+
+    corrected(&mut life).await;
     life
+}
+
+/// One whom an admin gave back periods and invoices.
+async fn corrected(life: &mut Life) {
+    let dan = life.open("dan", false, false, "2026-03-10T10:00:00Z").await;
+    let (author, reason) = ("admin".to_owned(), "our fault".to_owned());
+    let void = |service: &str| Action::Void { service: service.into(), author: author.clone(), reason: reason.clone() };
+    let credit = |invoice: i64, reissue: Option<Buyer>| {
+        let (author, reason) = (author.clone(), reason.clone());
+        Action::CreditInvoice { invoice, author, reason, reissue }
+    };
+    life.pay(dan, "2026-03-10T10:01:00Z", ReceiptKind::Deposit, 30).await;
+    life.create(dan, "2026-03-10T11:00:00Z", "s4", "dms").await;
+    life.create(dan, "2026-03-10T12:00:00Z", "t4", "vps").await;
+    life.create(dan, "2026-03-11T12:00:00Z", "m4", "cloud").await;
+    life.change(dan, "2026-03-11T13:00:00Z", "s4", "cpe", 300).await;
+    life.change(dan, "2026-03-11T14:00:00Z", "s4", "cpe", 200).await;
+    life.act(dan, "2026-03-11T15:00:00Z", void("s4")).await;
+    life.act(dan, "2026-03-11T18:00:00Z", Action::Enable { service: "s4".into() }).await;
+    life.act(dan, "2026-03-12T00:00:00Z", void("s4")).await;
+    life.act(dan, "2026-03-13T00:00:00Z", void("t4")).await;
+    // Paid, credited and issued anew twice; then partly paid and given up.
+    let buyer = || Some(Buyer::from([("company".to_owned(), "Dan AG".to_owned())]));
+    life.act(dan, "2026-04-02T00:00:00Z", credit(0, buyer())).await;
+    life.act(dan, "2026-04-03T00:00:00Z", credit(1, buyer())).await;
+    life.settle(dan, "2026-06-02T00:00:00Z").await;
+    let owed = life.books.load(dan).await;
+    assert!(!owed.invoices.is_empty(), "{owed:?}");
+    let (author, reason) = (author.clone(), "gone".to_owned());
+    let invoice = owed.invoices[0].number;
+    life.act(dan, "2026-06-10T00:00:00Z", Action::WriteOffInvoice { invoice, author, reason }).await;
+    life.settle(dan, "2026-07-01T00:00:00Z").await;
 }

@@ -97,7 +97,18 @@ fn rich(account: Account) -> rules::Changes {
     let tries =
         Tries { made: 3, first_is_due: true, first_failed_at: Some(NOW), done_until: NOW, new_card_at: Some(NOW) };
     let (total, paid) = (units(14), units(2));
-    let open = Invoice { number: 0, issued_at: NOW, total, paid, paid_at: None, overdue: true, tries };
+    let open = Invoice {
+        number: 0,
+        issued_at: NOW,
+        total,
+        paid,
+        credited: Micros::ZERO,
+        written_off: Micros::ZERO,
+        paid_at: None,
+        credited_at: None,
+        overdue: true,
+        tries,
+    };
     changes.lines = vec![(0, line(14)), (0, Line { service: 15, ..line(15) })];
     changes.invoices = vec![open.clone()];
     changes.account.invoices = vec![open];

@@ -47,7 +47,7 @@ const BREAKS: &[(&str, &[&str])] = &[
     ("update invoices set paid_at = null where account_id = 2 and number = 0", &["invoice_state_fits"]),
     (
         "update invoice_lines set amount = amount + 10000 where account_id = 2 and invoice = 0 and position = 1",
-        &["invoice_is_its_lines", "amount_follows_from_its_basis"],
+        &["invoice_is_its_lines", "amount_follows_from_its_basis", "revenue_ties_to_sales"],
     ),
     (
         "update invoice_lines set period_from = period_from - 86400
@@ -118,6 +118,54 @@ const BREAKS: &[(&str, &[&str])] = &[
     ("update transfers set effective_at = 253402300800 where account_id = 1 and number = 1", &["row_is_readable"]),
     ("update events set at = -9223372036854775808 where account_id = 1 and number = 0", &["row_is_readable"]),
     ("update events set service = 77 where account_id = 1 and number = 0", &["foreign_keys_hold"]),
+    // What was corrected.
+    (
+        "update transfers set amount = amount - 1 where account_id = 4 and kind = 'reversal' and number = (
+            select min(number) from transfers where account_id = 4 and kind = 'reversal'
+        )",
+        &["wallet_is_its_sum", "charge_is_covered", "reversal_is_its_periods_net"],
+    ),
+    (
+        "update transfers set corrects = 0 where account_id = 4 and kind = 'reversal' and number = (
+            select min(number) from transfers where account_id = 4 and kind = 'reversal'
+        )",
+        &["reversal_is_its_periods_net", "periods_do_not_overlap"],
+    ),
+    (
+        "update invoices set credited_at = credited_at + 1 where account_id = 4 and number = 0",
+        &["credit_note_is_its_invoice"],
+    ),
+    ("delete from credit_notes where account_id = 4 and invoice = 1", &["credit_note_is_its_invoice"]),
+    (
+        "update transfers set amount = amount - 1 where account_id = 4 and kind = 'invoice_credited' and invoice = 0",
+        &["credit_note_is_its_invoice", "receivable_is_what_is_open", "revenue_ties_to_sales"],
+    ),
+    (
+        "update transfers set amount = amount - 1 where account_id = 4 and kind = 'payment_returned' and invoice = 0",
+        &["credit_note_is_its_invoice", "receivable_is_what_is_open", "wallet_is_its_sum", "charge_is_covered"],
+    ),
+    (
+        "update invoices set written_off = written_off - 1 where account_id = 4 and written_off > 0",
+        &["invoice_is_booked", "invoice_state_fits", "receivable_is_what_is_open"],
+    ),
+    (
+        "update invoices set reissues = 3, reissue = 1 where account_id = 4 and number = 4",
+        &["reissue_is_its_invoice", "foreign_keys_hold"],
+    ),
+    (
+        "update invoice_lines set period_to = period_to - 1 where account_id = 4 and invoice = 0 and position = 1",
+        &["reissue_is_its_invoice"],
+    ),
+    (
+        "update invoices set credited_at = null where account_id = 4 and number = 0",
+        &["credit_note_is_its_invoice", "reissue_is_its_invoice", "lines_do_not_overlap", "revenue_ties_to_sales"],
+    ),
+    ("insert into closings values (1780272000, 1782864000, 1782864000, 'admin')", &[]),
+    ("insert into closings values (1782864000, 1785542400, 1785542400, 'admin')", &["closed_month_is_settled"]),
+    (
+        "update invoices set series = 'INV', public_number = 7 where account_id = 4 and number = 0",
+        &["public_numbers_have_no_gap"],
+    ),
     ("drop index service_period_is_charged_once", &["guards_are_in_place"]),
 ];
 
@@ -125,6 +173,7 @@ const BREAKS: &[(&str, &[&str])] = &[
 async fn each_fault_is_found() {
     let life = half_a_year().await;
     let sound = life.books.dump().await;
+    let mut wrong = Vec::new();
     for (fault, wanted) in BREAKS {
         let copy = life.books.copy().await;
         assert_eq!(copy.dump().await, sound);
@@ -134,12 +183,19 @@ async fn each_fault_is_found() {
         let found: BTreeSet<&str> = faults.iter().map(|fault| fault.invariant).collect();
         // A file that breaks a check says so as well.
         let found: BTreeSet<&str> = found.into_iter().filter(|name| *name != "file_is_sound").collect();
-        assert_eq!(found, wanted.iter().copied().collect(), "{fault}: {faults:#?}");
+        if found != wanted.iter().copied().collect() {
+            wrong.push((fault, faults.clone()));
+        }
         if let Some(account) = faults.iter().find_map(|fault| fault.account) {
             let of_one = copy.store.verify(Some(account)).await.expect("verify");
             assert!(!of_one.is_empty() && of_one.iter().all(|fault| fault.account == Some(account)), "{of_one:?}");
         }
     }
+    for (fault, faults) in &wrong {
+        eprintln!("{fault}");
+        faults.iter().for_each(|fault| eprintln!("    {fault}"));
+    }
+    assert!(wrong.is_empty(), "{} faults are found as something else", wrong.len());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use rules::{ReceiptKind, TransferKind};
 use store::LedgerRow;
 
 use super::{Asked, Explained};
+use crate::cli::reference;
 use crate::cli::rows::with_currency;
 use crate::tables::or_dash;
 
@@ -11,6 +12,8 @@ impl Asked<'_> {
     pub async fn entry(&self, number: i64) -> anyhow::Result<Option<Explained>> {
         let Some(row) = self.store.transfer(self.id, number).await? else { return Ok(None) };
         let why = self.why_entry(&row).await?;
+        let invoice = row.invoice.map(|number| self.invoice_reference(number));
+        let related = [invoice, row.corrects.map(|number| reference::entry(self.account, number))];
         Ok(Some(Explained {
             why,
             amount: Some((row.amount, row.currency)),
@@ -18,7 +21,7 @@ impl Asked<'_> {
             effective_at: row.effective_at,
             recorded_at: row.recorded_at,
             run: row.run,
-            related: row.invoice.map(|number| self.invoice_reference(number)).into_iter().collect(),
+            related: related.into_iter().flatten().collect(),
         }))
     }
 
@@ -49,6 +52,15 @@ impl Asked<'_> {
                 format!("{amount} of what came from outside is refunded, as the account was closed.")
             }
             TransferKind::RefundSent => format!("{amount} went back to where it came from."),
+            TransferKind::Reversal => format!(
+                "{author} took back what {service} cost{period}, {amount}, which {} began: {reason}.",
+                row.corrects.map_or_else(|| "a charge".to_owned(), |number| reference::entry(self.account, number))
+            ),
+            TransferKind::InvoiceCredited => format!("{author} credited {invoice} whole, {amount}: {reason}."),
+            TransferKind::PaymentReturned => {
+                format!("What was paid of {invoice}, {amount}, came back as {author} credited it: {reason}.")
+            }
+            TransferKind::WriteOff => format!("{author} gave up what was open of {invoice}, {amount}: {reason}."),
             TransferKind::Waiver => format!("{amount} was left in the wallet when the account was closed, and waived."),
             TransferKind::BroughtIn => format!("{amount} was in the wallet when the account was brought in."),
             TransferKind::DebtBroughtIn => format!("{amount} was owed when the account was brought in."),

@@ -1,0 +1,124 @@
+//! `bursar books`: closing months.
+
+use clap::Subcommand;
+use jobs::{BATCH_ACCOUNTS, Office};
+use rules::{AccountId, Period, Timestamp};
+use serde_json::{Value, json};
+use store::{CloseOutcome, Closing, InTheWay, RunState};
+
+use crate::cli::books::{self, Books, NotNow};
+use crate::cli::report::{month, month_name};
+use crate::cli::{DONE, Format, REFUSED};
+use crate::tables::table;
+
+#[derive(clap::Args)]
+pub struct BooksArgs {
+    #[command(flatten)]
+    books: Books,
+    #[arg(long, value_enum, default_value_t = Format::Table, global = true)]
+    format: Format,
+    #[command(subcommand)]
+    command: BooksCommand,
+}
+
+#[derive(Subcommand)]
+enum BooksCommand {
+    /// Close a month: nothing takes effect in it any more
+    ///
+    /// Months close in order, the first one being that in which the books begin, each of them once. Accounts
+    /// that nobody touched since are settled to its end first. It is not closed while an account is not settled
+    /// or is parked, money that came is not in the books, a card has not answered or a run is held.
+    ///
+    /// Example:
+    ///   bursar books close 2026-03
+    #[command(verbatim_doc_comment)]
+    Close {
+        /// As in 2026-03
+        #[arg(value_parser = month)]
+        month: Period,
+    },
+    /// The months that are closed, since when and by whom
+    List,
+}
+
+pub async fn run(args: BooksArgs) -> anyhow::Result<u8> {
+    match args.command {
+        BooksCommand::Close { month } => {
+            let office = args.books.office_for_changes().await?;
+            close(&office, month, args.format).await
+        }
+        BooksCommand::List => {
+            let closings = args.books.store().await?.closings().await?;
+            let json: Vec<Value> = closings.iter().map(closing_json).collect();
+            args.format.print(&json!({ "months": json }), &list_text(&closings))?;
+            Ok(DONE)
+        }
+    }
+}
+
+async fn close(office: &Office, month: Period, format: Format) -> anyhow::Result<u8> {
+    let (name, now) = (month_name(month), office.clock.now());
+    if now < month.to {
+        return Err(NotNow(format!("{name} ends at {}", month.to)).into());
+    }
+    let held = office.store.runs_unfinished().await?.iter().any(|run| run.state == RunState::Held);
+    if !held {
+        settle_behind(office, month.to).await?;
+    }
+    let closing = Closing { month, closed_at: office.clock.now(), author: books::author() };
+    match office.store.close_month(&closing).await? {
+        CloseOutcome::Closed => {
+            format.print(&closing_json(&closing), &format!("{name} is closed."))?;
+            Ok(DONE)
+        }
+        CloseOutcome::Already(closing) => {
+            eprintln!("bursar: {name} is closed since {}, by {}", closing.closed_at, closing.author);
+            Ok(REFUSED)
+        }
+        CloseOutcome::Before(first) => {
+            eprintln!("bursar: the next month to close is {}", month_name(first));
+            Ok(REFUSED)
+        }
+        CloseOutcome::NoBooks => {
+            Err(NotNow("there are no accounts yet, so there is no month to close".to_owned()).into())
+        }
+        CloseOutcome::InTheWay(reasons) => {
+            let reasons: Vec<String> = reasons.iter().map(in_the_way).collect();
+            Err(NotNow(format!("{name} cannot be closed yet:\n  {}", reasons.join("\n  "))).into())
+        }
+    }
+}
+
+/// Accounts on which nothing was due are as far as they were touched last.
+async fn settle_behind(office: &Office, until: Timestamp) -> anyhow::Result<()> {
+    let limit = u32::try_from(BATCH_ACCOUNTS)?;
+    let mut after = AccountId(i64::MIN);
+    loop {
+        let behind = office.store.accounts_behind(until, after, limit).await?;
+        let Some(last) = behind.last() else { return Ok(()) };
+        after = *last;
+        office.settle_and_collect(&behind, until).await?;
+    }
+}
+
+fn in_the_way(reason: &InTheWay) -> String {
+    let more = reason.count.saturating_sub(u64::try_from(reason.first.len()).unwrap_or(u64::MAX));
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{} {}: {}{more}", reason.count, reason.what, reason.first.join(", "))
+}
+
+fn closing_json(closing: &Closing) -> Value {
+    let (month, closed_at) = (month_name(closing.month), closing.closed_at.to_string());
+    json!({ "month": month, "closed_at": closed_at, "author": closing.author })
+}
+
+fn list_text(closings: &[Closing]) -> String {
+    if closings.is_empty() {
+        return "No month is closed.".to_owned();
+    }
+    let mut table = table(&["month", "closed at", "by"], &[]);
+    for closing in closings {
+        table.add_row([&month_name(closing.month), &closing.closed_at.to_string(), &closing.author]);
+    }
+    table.to_string()
+}

@@ -1,0 +1,145 @@
+//! Closing a month: nothing takes effect in it any more, which the database sees to.
+
+use rules::{AccountId, Period, Timestamp};
+use sqlx::SqliteConnection;
+
+use crate::cells::{Cells, Problem};
+use crate::{Result, Store, StoreError};
+
+/// Accounts that are named of those in the way.
+const NAMED: i64 = 10;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Closing {
+    pub month: Period,
+    pub closed_at: Timestamp,
+    pub author: String,
+}
+
+/// What keeps a month from being closed: how many accounts, and the first of them by name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InTheWay {
+    pub what: &'static str,
+    pub count: u64,
+    pub first: Vec<String>,
+}
+
+/// How closing a month went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CloseOutcome {
+    Closed,
+    Already(Closing),
+    /// Another month comes first.
+    Before(Period),
+    /// There are no accounts, so there is no month to close.
+    NoBooks,
+    InTheWay(Vec<InTheWay>),
+}
+
+/// $1 is the month's end.
+const OBSTACLES: [(&str, &str); 5] = [
+    ("not settled to the month's end", "select name from accounts where state <> 'closed' and settled_at < $1"),
+    ("parked", "select a.name from parked p join accounts a on a.id = p.account_id where $1 = $1"),
+    (
+        "with money that came and is not in the books",
+        "select distinct a.name from receipts r join accounts a on a.id = r.account_id
+        where r.applied_at is null and r.received_at < $1",
+    ),
+    (
+        "waiting for a card's answer",
+        "select distinct a.name from intents i join accounts a on a.id = i.account_id
+        where i.answer is null and i.due_at < $1",
+    ),
+    (
+        "in a run that is held",
+        "select 'run ' || id || ' of ' || job as name from runs where state = 'held' and $1 = $1",
+    ),
+];
+
+const CLOSINGS: &str = "select month_from, month_to, closed_at, author from closings order by month_from";
+
+impl Store {
+    pub async fn closings(&self) -> Result<Vec<Closing>> {
+        let mut snapshot = self.snapshot().await?;
+        read(&mut snapshot).await
+    }
+
+    /// Accounts that are open and not settled up to `until`: nothing was due on them, or they wait.
+    pub async fn accounts_behind(&self, until: Timestamp, after: AccountId, limit: u32) -> Result<Vec<AccountId>> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "select id from accounts where id > $1 and settled_at < $2 and state <> 'closed' order by id limit $3",
+        )
+        .bind(after.0)
+        .bind(until.secs())
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        Ok(ids.into_iter().map(AccountId).collect())
+    }
+
+    /// Closes a month, if it is the next one and nothing is in the way.
+    pub async fn close_month(&self, closing: &Closing) -> Result<CloseOutcome> {
+        let mut transaction = self.write().await?;
+        if let Some(other) = refused(&mut transaction, closing.month).await? {
+            transaction.rollback().await?;
+            return Ok(other);
+        }
+        sqlx::query("insert into closings (month_from, month_to, closed_at, author) values ($1, $2, $3, $4)")
+            .bind(closing.month.from.secs())
+            .bind(closing.month.to.secs())
+            .bind(closing.closed_at.secs())
+            .bind(&closing.author)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(CloseOutcome::Closed)
+    }
+}
+
+pub async fn read(connection: &mut SqliteConnection) -> Result<Vec<Closing>> {
+    let rows = sqlx::query(CLOSINGS).fetch_all(connection).await?;
+    let read = |cells: &mut Cells<'_>| -> std::result::Result<Closing, Problem> {
+        let month = Period::new(cells.time()?, cells.time()?);
+        Ok(Closing { month, closed_at: cells.time()?, author: cells.text()? })
+    };
+    let closings = rows.iter().map(|row| read(&mut Cells::of(row)));
+    closings
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|problem| StoreError::CorruptTable { table: "closings", problem })
+}
+
+async fn refused(connection: &mut SqliteConnection, month: Period) -> Result<Option<CloseOutcome>> {
+    let closings = read(connection).await?;
+    if let Some(closing) = closings.iter().find(|closing| closing.month.from == month.from) {
+        return Ok(Some(CloseOutcome::Already(closing.clone())));
+    }
+    let next = match closings.last() {
+        Some(last) => Some(last.month.to),
+        // The first one is the one in which the books begin.
+        None => sqlx::query_scalar("select min(recorded_at) from accounts")
+            .fetch_one(&mut *connection)
+            .await
+            .map(|opened: Option<i64>| opened.map(|secs| Timestamp::from_secs(secs).month_start()))?,
+    };
+    match next {
+        None => return Ok(Some(CloseOutcome::NoBooks)),
+        Some(next) if next != month.from => return Ok(Some(CloseOutcome::Before(Period::month_of(next)))),
+        Some(_) => {}
+    }
+    let mut obstacles = Vec::new();
+    for (what, question) in OBSTACLES {
+        let counted = format!("select count(*) from ({question})");
+        let count: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(counted)).bind(month.to.secs()).fetch_one(&mut *connection).await?;
+        if count > 0 {
+            let named = format!("select name from ({question}) order by name limit $2");
+            let named = sqlx::query_scalar(sqlx::AssertSqlSafe(named)).bind(month.to.secs()).bind(NAMED);
+            obstacles.push(InTheWay {
+                what,
+                count: count.unsigned_abs(),
+                first: named.fetch_all(&mut *connection).await?,
+            });
+        }
+    }
+    Ok(if obstacles.is_empty() { None } else { Some(CloseOutcome::InTheWay(obstacles)) })
+}

@@ -1,0 +1,116 @@
+//! Months: what was billed and earned in them, and closing them.
+
+use std::collections::BTreeMap;
+
+use rules::{Period, RevenueMoves, TransferKind};
+use store::{CloseOutcome, Closing, RevenueKey};
+
+use crate::living::{at, half_a_year};
+
+fn month(start: &str) -> Period {
+    Period::month_of(at(start))
+}
+
+fn closing(start: &str) -> Closing {
+    let month = month(start);
+    Closing { month, closed_at: month.to.plus_days(40), author: "admin".into() }
+}
+
+#[tokio::test]
+async fn months_follow_from_each_other_and_come_to_the_sales() {
+    let life = half_a_year().await;
+    let store = &life.books.store;
+    let mut time = month("2026-01-01T00:00:00Z");
+    let mut open: BTreeMap<RevenueKey, i128> = BTreeMap::new();
+    let mut billed: i128 = 0;
+    let mut whole: BTreeMap<RevenueKey, RevenueMoves> = BTreeMap::new();
+    while time.from < at("2026-08-01T00:00:00Z") {
+        let revenue = store.revenue(time).await.expect("revenue");
+        for (key, moves) in &revenue {
+            assert!(moves.ties(), "{key:?}: {moves:?}");
+            assert_eq!(moves.opening(), open.remove(key).unwrap_or_default(), "{key:?} in {time:?}");
+            billed += moves.billed;
+            whole.entry(key.clone()).or_default().add(moves);
+        }
+        assert!(open.values().all(|open| *open == 0), "{open:?} is forgotten in {time:?}");
+        open = revenue.into_iter().map(|(key, moves)| (key, moves.closing())).collect();
+        time = Period::month_of(time.to);
+    }
+    assert!(open.values().all(|open| *open == 0), "all is earned by then: {open:?}");
+    // The months are the whole, and the whole is what the ledger says of sales.
+    let at_once = Period::new(at("2026-01-01T00:00:00Z"), at("2026-08-01T00:00:00Z"));
+    for (key, moves) in store.revenue(at_once).await.expect("revenue") {
+        assert_eq!((moves.billed, moves.earned), (whole[&key].billed, whole[&key].earned), "{key:?}");
+    }
+    let sales: i128 = store
+        .ledger(None)
+        .await
+        .expect("a ledger")
+        .iter()
+        .map(|row| match row.kind {
+            TransferKind::Period | TransferKind::Upgrade | TransferKind::Charge | TransferKind::InvoiceIssued => 1,
+            TransferKind::Downgrade | TransferKind::Reversal | TransferKind::InvoiceCredited => -1,
+            _ => 0,
+        } * i128::from(row.amount.get()))
+        .sum();
+    assert_eq!(billed, sales);
+}
+
+#[tokio::test]
+async fn months_close_in_order_and_once() {
+    let life = half_a_year().await;
+    let store = &life.books.store;
+    let close = async |start: &str| store.close_month(&closing(start)).await.expect("an answer");
+    let january = month("2026-01-01T00:00:00Z");
+    assert_eq!(close("2026-02-01T00:00:00Z").await, CloseOutcome::Before(january));
+    assert_eq!(close("2026-01-01T00:00:00Z").await, CloseOutcome::Closed);
+    assert_eq!(close("2026-01-01T00:00:00Z").await, CloseOutcome::Already(closing("2026-01-01T00:00:00Z")));
+    assert_eq!(close("2026-03-01T00:00:00Z").await, CloseOutcome::Before(month("2026-02-01T00:00:00Z")));
+    for start in ["2026-02", "2026-03", "2026-04", "2026-05", "2026-06"] {
+        assert_eq!(close(&format!("{start}-01T00:00:00Z")).await, CloseOutcome::Closed, "{start}");
+    }
+    // All are settled up to 1 July, and no further.
+    let CloseOutcome::InTheWay(reasons) = close("2026-07-01T00:00:00Z").await else { panic!("nothing in the way") };
+    let [reason] = reasons.as_slice() else { panic!("{reasons:?}") };
+    assert_eq!((reason.what, reason.count), ("not settled to the month's end", 4));
+    assert_eq!(reason.first, ["ann", "bob", "cid", "dan"]);
+    let july = month("2026-07-01T00:00:00Z");
+    let behind = store.accounts_behind(july.to, rules::AccountId(2), 10).await.expect("ids");
+    assert_eq!(behind, [rules::AccountId(3), rules::AccountId(4)]);
+    assert_eq!(store.closings().await.expect("closings").len(), 6);
+    assert_eq!(life.faults().await, []);
+    for (sql, wanted) in [
+        ("insert into closings values (0, 1, 1, 'ann')", "closing_follows_the_last"),
+        ("insert into closings select max(month_to), max(month_to) + 9, max(month_to), 'ann' from closings", "closing_comes_after_its_month"),
+        ("update closings set author = 'bob'", "closing_stays"),
+        ("delete from closings", "closing_is_kept"),
+        (
+            "insert into transfers (account_id, number, kind, debit, credit, currency, amount, effective_at, recorded_at)
+            values (1, 9999, 'deposit', 'cash:provider', 'wallet', 'USD', 1, 1782863999, 1793000000)",
+            "transfer_is_of_an_open_month",
+        ),
+    ] {
+        let tried = life.books.try_sql(sql).await;
+        assert!(tried.as_ref().is_err_and(|error| error.contains(wanted)), "{sql}: {tried:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_later_leaves_a_closed_month_as_it_was() {
+    let life = half_a_year().await;
+    let store = &life.books.store;
+    let june = month("2026-06-01T00:00:00Z");
+    for start in ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"] {
+        let closed = store.close_month(&closing(&format!("{start}-01T00:00:00Z"))).await.expect("an answer");
+        assert_eq!(closed, CloseOutcome::Closed);
+    }
+    let before = store.revenue(june).await.expect("revenue");
+    let (author, reason) = ("admin".to_owned(), "late".to_owned());
+    let void = rules::Action::Void { service: "t3".into(), author, reason };
+    life.act(rules::AccountId(3), "2026-07-05T00:00:00Z", void).await;
+    assert_eq!(store.revenue(june).await.expect("revenue"), before);
+    let july = store.revenue(month("2026-07-01T00:00:00Z")).await.expect("revenue");
+    let vps = july.iter().find(|(key, _)| key.1.as_deref() == Some("vps")).expect("vps").1;
+    assert_eq!((vps.billed, vps.closing()), (-6_000_000, 0));
+    assert_eq!(life.faults().await, []);
+}
