@@ -62,6 +62,13 @@ pub trait Job {
     }
 }
 
+/// For a job over the books as one piece of work: the first account stands for all of them, which is in the first
+/// shard whenever that was cut.
+pub async fn stand_in(office: &Office, after: AccountId, last: AccountId) -> Result<Vec<AccountId>, JobError> {
+    let range = office.store.account_ids_range().await?;
+    Ok(range.map(|(first, _)| first).filter(|first| after < *first && *first <= last).into_iter().collect())
+}
+
 type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, JobError>> + Send + 'a>>;
 type Due = for<'a> fn(&'a Office, Timestamp, AccountId, AccountId, u32) -> Later<'a, Vec<AccountId>>;
 type DueCount = for<'a> fn(&'a Office, Timestamp) -> Later<'a, u64>;

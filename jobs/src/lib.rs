@@ -41,8 +41,8 @@ pub use job::{Registered, Wakes};
 pub use office::{Acted, Decided, Office};
 pub use preview::{Preview, preview, preview_of_held, stops};
 pub use runs::{
-    BATCH_ACCOUNTS, RunOrder, ShardEnd, ShardWork, next_slot, open_run, open_slot, open_sweep, rewake, work_run,
-    work_shard,
+    BATCH_ACCOUNTS, RunOrder, ShardEnd, ShardWork, is_paused, next_slot, open_run, open_slot, open_sweep, rewake,
+    work_run, work_shard,
 };
 pub use scheduler::{Scheduler, Ticked, end_silence};
 pub use stop::Stop;

@@ -9,7 +9,7 @@ use rules::{AccountId, DueKind, Timestamp};
 use store::ShardProgress;
 
 use crate::error::JobError;
-use crate::job::{Job, Wakes};
+use crate::job::{Job, Wakes, stand_in};
 use crate::office::Office;
 use crate::tally::Tally;
 
@@ -28,9 +28,7 @@ impl Job for NumberDocuments {
         last: AccountId,
         _: u32,
     ) -> Result<Vec<AccountId>, JobError> {
-        // A series goes across accounts: the newest, in the last shard, stands for them.
-        let range = office.store.account_ids_range().await?;
-        Ok(range.map(|(_, newest)| newest).filter(|newest| after < *newest && *newest <= last).into_iter().collect())
+        stand_in(office, after, last).await
     }
 
     async fn due_count(office: &Office, _: Timestamp) -> Result<u64, JobError> {

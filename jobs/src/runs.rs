@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use cron::Schedule;
 use rules::{AccountId, Timestamp};
-use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, StoreError, Wake};
+use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, Wake};
 
 use crate::error::JobError;
 use crate::hold::COMPARED;
@@ -85,7 +85,7 @@ pub async fn open_slot(office: &Office, job: &Registered, now: Timestamp) -> Res
     let controls = office.store.job_controls().await?;
     let control = controls.iter().find(|control| control.job == job.name);
     let is_held = office.store.holds().await?.iter().any(|hold| hold.job == job.name);
-    if is_held || control.is_some_and(|control| control.pause.is_some()) {
+    if is_held || paused(&controls, job.name) {
         return Ok(None);
     }
     let mut slots = missed_slots(office, job, control, now).await?;
@@ -113,8 +113,11 @@ pub async fn open_sweep(office: &Office, job: &Registered, now: Timestamp) -> Re
 }
 
 pub async fn is_paused(office: &Office, job: &str) -> Result<bool, JobError> {
-    let controls = office.store.job_controls().await?;
-    Ok(controls.iter().any(|control| control.job == job && control.pause.is_some()))
+    Ok(paused(&office.store.job_controls().await?, job))
+}
+
+fn paused(controls: &[JobControl], job: &str) -> bool {
+    controls.iter().any(|control| control.job == job && control.pause.is_some())
 }
 
 /// Opens a run, cut into shards by account; none if another daemon has its slot.
@@ -144,8 +147,7 @@ async fn open(
         Some((first, last)) => shards_of(first, last),
         None => vec![(AccountId(0), AccountId(0))],
     };
-    let preview = looked.map(|(preview, _)| serde_json::to_string(preview)).transpose();
-    let preview = preview.map_err(|error| StoreError::Queue(error.to_string()))?;
+    let preview = looked.map(|(preview, _)| serde_json::json!(preview).to_string());
     let RunOrder { slot, covered, asked_by, starts_at, retry_of, .. } = *order;
     let new = NewRun {
         job: job.name,
@@ -269,10 +271,9 @@ async fn work_batches(
 pub async fn rewake(office: &Office, gone: Option<&str>, now: Timestamp) -> Result<usize, JobError> {
     office.store.runs_heal(now).await?;
     let controls = office.store.job_controls().await?;
-    let is_paused = |job: &str| controls.iter().any(|control| control.job == job && control.pause.is_some());
     let mut wakes = Vec::new();
     for run in office.store.runs_unfinished().await? {
-        if run.state == RunState::Held || run.starts_at > now || is_paused(&run.job) {
+        if run.state == RunState::Held || run.starts_at > now || paused(&controls, &run.job) {
             continue;
         }
         for shard in office.store.shards(run.id).await? {
@@ -289,6 +290,8 @@ pub async fn rewake(office: &Office, gone: Option<&str>, now: Timestamp) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use store::StoreError;
+
     use super::*;
     use crate::testing::{Bench, Books, WORKER, at, named};
 

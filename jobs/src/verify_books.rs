@@ -9,7 +9,7 @@ use rules::{AccountId, DueKind, Timestamp};
 use store::ShardProgress;
 
 use crate::error::JobError;
-use crate::job::{Job, Wakes};
+use crate::job::{Job, Wakes, stand_in};
 use crate::office::Office;
 use crate::tally::Tally;
 
@@ -28,10 +28,7 @@ impl Job for VerifyBooks {
         last: AccountId,
         _: u32,
     ) -> Result<Vec<AccountId>, JobError> {
-        // The checks are set-based over all accounts: the first one stands for them, which is in the first shard
-        // whenever that was cut.
-        let range = office.store.account_ids_range().await?;
-        Ok(range.map(|(first, _)| first).filter(|first| after < *first && *first <= last).into_iter().collect())
+        stand_in(office, after, last).await
     }
 
     async fn due_count(_: &Office, _: Timestamp) -> Result<u64, JobError> {

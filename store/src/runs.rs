@@ -103,7 +103,6 @@ pub struct Hold {
     pub run: RunId,
     pub job: String,
     pub kind: Option<DueKind>,
-    pub slot: Option<Timestamp>,
 }
 
 /// How a run ended.
@@ -201,13 +200,12 @@ impl Store {
 
     /// Held runs with what their jobs look for.
     pub async fn holds(&self) -> Result<Vec<Hold>> {
-        let rows = sqlx::query("select id, job, due_kind, slot from runs where state = 'held'")
-            .fetch_all(self.readers())
-            .await?;
+        let rows =
+            sqlx::query("select id, job, due_kind from runs where state = 'held'").fetch_all(self.readers()).await?;
         let read = |cells: &mut Cells<'_>| -> std::result::Result<Hold, Problem> {
-            let (run, job, kind, slot) = (RunId(cells.int()?), cells.text()?, cells.maybe_text()?, cells.maybe_time()?);
+            let (run, job, kind) = (RunId(cells.int()?), cells.text()?, cells.maybe_text()?);
             let kind = DueKind::ALL.into_iter().find(|known| Some(known.name()) == kind.as_deref());
-            Ok(Hold { run, job, kind, slot })
+            Ok(Hold { run, job, kind })
         };
         let holds = rows.iter().map(|row| read(&mut Cells::of(row)));
         holds

@@ -79,10 +79,7 @@ impl Books {
     pub async fn office_for_changes(&self) -> anyhow::Result<Office> {
         let office = self.office().await?;
         let now = office.clock.now();
-        if let Some(doubt) = office.store.clock_doubt().await? {
-            let jump = Jump { observed: doubt.observed_at, expected: doubt.expected_at };
-            return Err(NotNow(jump.to_string()).into());
-        }
+        refuse_doubted_clock(&office.store).await?;
         match office.store.last_alive().await? {
             Some(last) if (-ALIVE_SECS..=ALIVE_SECS).contains(&(now.secs() - last.secs())) => Ok(office),
             last => {
@@ -97,6 +94,17 @@ impl Books {
 async fn open(config: &Config) -> anyhow::Result<Store> {
     refuse_anothers(&store::database_path(&config.database)?)?;
     Ok(Store::open(&config.database, Opening::beside().with_queue(QUEUE)).await?)
+}
+
+/// While the daemon doubts its clock, nothing is changed by it.
+pub async fn refuse_doubted_clock(store: &Store) -> anyhow::Result<()> {
+    match store.clock_doubt().await? {
+        None => Ok(()),
+        Some(doubt) => {
+            let jump = Jump { observed: doubt.observed_at, expected: doubt.expected_at };
+            Err(NotNow(jump.to_string()).into())
+        }
+    }
 }
 
 /// Files that one user makes beside a database lock out the other one, who may be the daemon.

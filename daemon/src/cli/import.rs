@@ -5,14 +5,14 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jobs::{Jump, Office};
+use jobs::Office;
 use rules::{Micros, Timestamp};
 
 use crate::cli::DONE;
-use crate::cli::books::{Books, NotNow, author};
+use crate::cli::books::{Books, NotNow, author, refuse_doubted_clock};
 use crate::cli::check::refuse;
 use crate::import::{Checked, Contended, Looked, bring_in, hash_of, look};
-use crate::input::{BadInput, Problems, Totals};
+use crate::input::{BadInput, Problems, Totals, arguments};
 
 #[derive(clap::Args)]
 pub struct ImportArgs {
@@ -24,7 +24,7 @@ pub struct ImportArgs {
     #[arg(long)]
     dry_run: bool,
     /// The second as of which the file describes the accounts; without it, now
-    #[arg(long, value_name = "TIME", value_parser = super::prices::time)]
+    #[arg(long, value_name = "TIME", value_parser = arguments::second)]
     as_of: Option<Timestamp>,
 }
 
@@ -37,10 +37,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<u8> {
             return Ok(refuse(&problem));
         }
     };
-    if let Some(doubt) = office.store.clock_doubt().await? {
-        let jump = Jump { observed: doubt.observed_at, expected: doubt.expected_at };
-        return Err(NotNow(jump.to_string()).into());
-    }
+    refuse_doubted_clock(&office.store).await?;
     let now = office.clock.now();
     let as_of = args.as_of.unwrap_or(now);
     if as_of > now {

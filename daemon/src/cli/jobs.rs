@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::jobs::{JOBS, Jump, Office, Preview, Registered, RunOrder, Wakes, job, next_slot, open_run, preview};
+use ::jobs::{JOBS, Office, Preview, Registered, RunOrder, Wakes, is_paused, job, next_slot, open_run, preview};
 use clap::Subcommand;
 use rules::{Changes, Micros, Timestamp, TransferKind};
 use serde_json::json;
@@ -11,7 +11,7 @@ use store::{JobControl, Run, RunState};
 use crate::cli::books::{self, Books, NotNow};
 use crate::cli::runs::{previewed, summed};
 use crate::cli::{DONE, Format};
-use crate::input::BadInput;
+use crate::input::{BadInput, arguments};
 use crate::tables::{or_dash, table, written};
 
 /// Slots that are shown of each job, the newest last.
@@ -45,7 +45,7 @@ enum JobsCommand {
         /// As `bursar jobs list` names it
         name: String,
         /// Not before this second; with --dry-run: what it would do then
-        #[arg(long, value_name = "TIME", value_parser = time)]
+        #[arg(long, value_name = "TIME", value_parser = arguments::second)]
         at: Option<Timestamp>,
         /// On this account alone
         #[arg(long, value_name = "NAME")]
@@ -84,11 +84,6 @@ struct Which {
     /// Every job
     #[arg(long)]
     all: bool,
-}
-
-/// A time as the books write it.
-pub fn time(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| "a time is like 2026-04-01T00:00:00Z: UTC, whole seconds".to_owned())
 }
 
 pub async fn run(args: JobsArgs) -> anyhow::Result<u8> {
@@ -300,11 +295,7 @@ async fn enqueue(books: &Books, asked: &Asked, format: Format) -> anyhow::Result
     if starts_at < now {
         return Err(BadInput(format!("--at {starts_at}: that has passed; leave it out for now, {now}")).into());
     }
-    let controls = office.store.job_controls().await?;
-    if controls.iter().any(|control| control.job == asked.job.name && control.pause.is_some()) {
-        let name = asked.job.name;
-        return Err(NotNow(format!("{name} is paused: `bursar jobs resume {name}` first")).into());
-    }
+    refuse_paused(&office, asked.job).await?;
     let only = match &asked.account {
         Some(name) => Some(books::account(&office.store, name).await?),
         None => None,
@@ -321,6 +312,14 @@ async fn enqueue(books: &Books, asked: &Asked, format: Format) -> anyhow::Result
         }
     }
     Ok(DONE)
+}
+
+/// A run of a paused job would wait without a word.
+pub async fn refuse_paused(office: &Office, job: &Registered) -> anyhow::Result<()> {
+    if is_paused(office, job.name).await? {
+        return Err(NotNow(format!("{0} is paused: `bursar jobs resume {0}` first", job.name)).into());
+    }
+    Ok(())
 }
 
 async fn pause(books: &Books, which: &Which, reason: &str) -> anyhow::Result<u8> {
@@ -343,10 +342,7 @@ async fn resume(books: &Books, which: &Which) -> anyhow::Result<u8> {
     let (jobs, store) = (which.jobs()?, books.store().await?);
     let now = ::jobs::Clock::system().now();
     // Slots count from the resuming on: by a wrong clock they would not count for years.
-    if let Some(doubt) = store.clock_doubt().await? {
-        let jump = Jump { observed: doubt.observed_at, expected: doubt.expected_at };
-        return Err(NotNow(jump.to_string()).into());
-    }
+    books::refuse_doubted_clock(&store).await?;
     for job in jobs {
         let resumed = store.job_resume(job.name, now).await?;
         let next = next_slot(job, now).map(|slot| slot.to_string());

@@ -10,6 +10,7 @@ use store::{Counts, Moved, Run, RunId, RunState, Store};
 
 use crate::cli::ask::confirmed;
 use crate::cli::books::{self, Books, NotNow};
+use crate::cli::jobs::refuse_paused;
 use crate::cli::{DONE, FAILED, Format, NOT_NOW};
 use crate::input::BadInput;
 use crate::tables::{or_dash, table, written};
@@ -326,10 +327,7 @@ async fn retry(books: &Books, id: RunId, format: Format) -> anyhow::Result<u8> {
 async fn open_again(office: &Office, old: &Run) -> anyhow::Result<Run> {
     let Some(job) = job(&old.job) else { anyhow::bail!("this program knows no job {}", old.job) };
     let now = office.clock.now();
-    let controls = office.store.job_controls().await?;
-    if controls.iter().any(|control| control.job == job.name && control.pause.is_some()) {
-        return Err(NotNow(format!("{0} is paused: `bursar jobs resume {0}` first", job.name)).into());
-    }
+    refuse_paused(office, job).await?;
     // A run on one account is retried on that one.
     let only = match office.store.shards(old.id).await?.as_slice() {
         [shard] if shard.first == shard.last => Some(shard.first),

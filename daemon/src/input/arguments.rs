@@ -36,6 +36,11 @@ pub fn component_quantity(text: &str) -> Result<(String, Quantity), String> {
     Ok((name(component)?, quantity(count)?))
 }
 
+/// A second, as the books write it.
+pub fn second(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "a time is like 2027-01-01T00:00:00Z: UTC, whole seconds".to_owned())
+}
+
 /// A second, or a day, which is its first second.
 pub fn time(text: &str) -> Result<Timestamp, String> {
     let time = Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z")));

@@ -13,7 +13,7 @@ use store::{PublishedList, Revision, Store};
 
 use crate::cli::books::Books;
 use crate::cli::{Format, check};
-use crate::input::{BadInput, PriceListFile, read_price_lists};
+use crate::input::{BadInput, PriceListFile, arguments, read_price_lists};
 
 #[derive(Subcommand)]
 pub enum Prices {
@@ -69,7 +69,7 @@ pub struct NewList {
     /// The price list, in TOML or JSON
     file: PathBuf,
     /// From when it prices what begins, instead of the file's `effective_at`
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = arguments::second)]
     effective_at: Option<Timestamp>,
 }
 
@@ -120,11 +120,6 @@ pub async fn run(command: Prices) -> anyhow::Result<u8> {
         Prices::Withdraw(args) => withdraw::run(args).await,
         Prices::List(args) => list::run(args).await,
     }
-}
-
-pub fn time(text: &str) -> Result<Timestamp, String> {
-    let time = Timestamp::parse(text);
-    time.ok_or_else(|| "a time is like 2027-01-01T00:00:00Z: UTC, whole seconds".to_owned())
 }
 
 /// A list that is not published yet, between the lists that are.
