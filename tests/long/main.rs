@@ -3,12 +3,29 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+use support::kills::{CutsShort, compare, killed};
+
 #[test]
 fn every_scenario_comes_out_plain_and_with_200_seeds() {
     support::scenarios::play_all(200);
 }
 
+/// 200 nights of 100,000 instances, some 600 kills.
 #[test]
-fn fifty_killed_nights_leave_the_books_of_an_undisturbed_one() {
-    support::kills::compare(|evening, dice| support::kills::killed(50, evening, dice));
+fn two_hundred_killed_nights_of_a_large_host() {
+    kill_nights(10, 100_000);
+}
+
+/// As many nights of 10,000 as make a thousand kills, three in each on average.
+#[test]
+fn a_thousand_kills_of_a_host() {
+    kill_nights(17, 10_000);
+}
+
+/// Twenty nights of each of so many evenings.
+fn kill_nights(evenings: u64, instances: u64) {
+    for evening in 1..=evenings {
+        eprintln!("evening {evening} of {evenings}");
+        compare(instances, &[killed as CutsShort; 20]);
+    }
 }

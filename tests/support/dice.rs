@@ -15,6 +15,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// Dice of its own for each of several that run side by side.
+    pub fn fork(&mut self) -> Self {
+        Self(self.below(u64::MAX))
+    }
+
     /// From 0 up to, and without, `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -2,18 +2,21 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use jobs::Clock;
-use rules::{AccountId, Timestamp};
-use store::{Opening, Run, RunState, Store};
+use rules::{AccountId, Micros, Period, Timestamp, TransferKind};
+use store::{LedgerRow, Opening, Run, RunState, Store};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use crate::support::dice::Dice;
-use crate::support::program::{Daemon, run};
+use crate::support::program::{Daemon, run, wait_until};
 
 const BILLS: &str = "bill_instances";
+
+/// Plans, and what a day of them costs, in micro-units.
+const PLANS: [(&str, i64); 2] = [("small", 1_250_000), ("large", 2_400_000)];
 
 /// Books of a host on the evening before the last midnight, to be copied.
 pub struct Evening {
@@ -21,6 +24,8 @@ pub struct Evening {
     books: PathBuf,
     pub midnight: Timestamp,
     pub accounts: u64,
+    /// What the midnight has to charge, counted without the program.
+    charges: Vec<(String, Micros)>,
 }
 
 impl Evening {
@@ -28,29 +33,62 @@ impl Evening {
     pub fn new(accounts: u64, instances: u64, dice: &mut Dice) -> Self {
         let midnight = Clock::system().now().midnight();
         let (noon, until) = (midnight.plus_secs(-12 * rules::HOUR), midnight.plus_secs(-1));
-        let mut timeline = Vec::new();
+        let (mut timeline, mut charges) = (Vec::new(), Vec::new());
         for account in 0..accounts {
             let whose = format!("\"at\": \"{noon}\", \"account\": \"a{account}\"");
             // Half a day costs half of it; the rest is enough for the night, or not for each.
             let worth = 2 * instances + dice.below(2 * instances);
             timeline.push(format!("{{{whose}, \"do\": \"open_account\"}}"));
             timeline.push(format!("{{{whose}, \"do\": \"deposit\", \"amount\": \"{worth}.00\"}}"));
+            let mut prices = Vec::new();
             for instance in 0..instances {
-                let plan = ["small", "large"][usize::try_from(dice.below(2)).expect("a bit")];
-                let what = format!("\"service\": \"s{account}-{instance}\", \"plan\": \"{plan}\"");
+                let (plan, price) = PLANS[usize::try_from(dice.below(2)).expect("a bit")];
+                let service = format!("s{account}-{instance}");
+                let what = format!("\"service\": \"{service}\", \"plan\": \"{plan}\"");
                 timeline.push(format!("{{{whose}, \"do\": \"create_service\", {what}}}"));
+                prices.push((service, price));
+            }
+            let half_days: i64 = prices.iter().map(|(_, price)| price / 2).sum();
+            let mut wallet = i64::try_from(worth).expect("little") * 1_000_000 - half_days;
+            for (service, price) in prices {
+                // Each in its turn, where the wallet covers it (rule 4.2).
+                if wallet >= price {
+                    wallet -= price;
+                    charges.push((service, Micros::new(price)));
+                }
             }
         }
-        let mut scenario = String::from(
-            r#"{"plans": [{"id": "small", "mode": "daily", "price": "1.25"}, {"id": "large", "mode": "daily", "price": "2.40"}], "#,
-        );
+        charges.sort();
+        let plans = PLANS.map(|(plan, price)| {
+            format!("{{\"id\": \"{plan}\", \"mode\": \"daily\", \"price\": \"{}\"}}", Micros::new(price))
+        });
+        let mut scenario = format!("{{\"plans\": [{}], ", plans.join(", "));
         write!(scenario, "\"timeline\": [{}], \"until\": \"{until}\"}}", timeline.join(",\n")).expect("a text");
         let folder = tempfile::tempdir().expect("a folder");
         let (file, books) = (folder.path().join("scenario.json"), folder.path().join("evening.db"));
         fs::write(&file, scenario).expect("written");
         let played = run(&["simulate", file.to_str().expect("UTF-8"), "--database-url", &url(&books)]);
         assert_eq!((played.status, played.err.as_str()), (Some(0), ""));
-        Self { folder, books, midnight, accounts }
+        Self { folder, books, midnight, accounts, charges }
+    }
+
+    /// A midnight came since: whoever serves these books now bills it as well.
+    pub fn is_over(&self) -> bool {
+        Clock::system().now().midnight() != self.midnight
+    }
+
+    /// Each period once, none left out, not a cent off.
+    pub fn assert_charged(&self, night: &Night, how: &str) {
+        let day = Period::new(self.midnight, self.midnight.plus_secs(rules::DAY));
+        let is_new = |row: &LedgerRow| row.kind == TransferKind::Period && row.effective_at >= self.midnight;
+        let ledger = night.read(async |store| store.ledger(None).await.expect("the ledger"));
+        let mut charged: Vec<(String, Micros)> = Vec::new();
+        for row in ledger.into_iter().filter(is_new) {
+            assert_eq!(row.period, Some(day), "{how}");
+            charged.push((row.service.expect("a service"), row.amount));
+        }
+        charged.sort();
+        assert!(charged == self.charges, "{how}: {} charged, {} are due", charged.len(), self.charges.len());
     }
 
     /// A copy for one night.
@@ -80,20 +118,34 @@ impl Night {
         Daemon::start(&["--database-url", &self.url()])
     }
 
-    /// How many accounts the midnight's run has worked off, or that all of its work is done.
+    /// How far the midnight's run is.
     pub fn progress(&self) -> Progress {
-        self.read(async |store| {
-            let runs = store.runs(None, 100).await.expect("runs");
-            if let Some(failed) = runs.iter().find(|run| run.state == RunState::Failed) {
-                panic!("a run failed: {failed:?}");
-            }
-            let is_it = |run: &&Run| run.job == BILLS && run.slot == Some(self.midnight);
-            let Some(midnight) = runs.iter().find(is_it) else { return Progress::At(0) };
-            if midnight.state == RunState::Done && store.runs_unfinished().await.expect("runs").is_empty() {
-                return Progress::Done;
-            }
-            Progress::At(store.shards(midnight.id).await.expect("shards").iter().map(|shard| shard.done).sum())
-        })
+        self.read(async |store| self.progress_in(store).await)
+    }
+
+    /// Waits until it came so far, and answers how far it really is.
+    pub fn wait_for(&self, wanted: Progress) -> Progress {
+        let (runtime, store) = self.open();
+        let mut reached = Progress::At(0);
+        wait_until("the midnight came so far", || {
+            reached = runtime.block_on(self.progress_in(&store));
+            reached >= wanted
+        });
+        runtime.block_on(store.close());
+        reached
+    }
+
+    async fn progress_in(&self, store: &Store) -> Progress {
+        let runs = store.runs(None, 100).await.expect("runs");
+        if let Some(failed) = runs.iter().find(|run| run.state == RunState::Failed) {
+            panic!("a run failed: {failed:?}");
+        }
+        let is_it = |run: &&Run| run.job == BILLS && run.slot == Some(self.midnight);
+        let Some(midnight) = runs.iter().find(is_it) else { return Progress::At(0) };
+        if midnight.state == RunState::Done && store.runs_unfinished().await.expect("runs").is_empty() {
+            return Progress::Done;
+        }
+        Progress::At(store.shards(midnight.id).await.expect("shards").iter().map(|shard| shard.done).sum())
     }
 
     /// All that the books say, but for when it was written and in which run.
@@ -132,15 +184,27 @@ impl Night {
     }
 
     fn read<T>(&self, ask: impl AsyncFnOnce(&Store) -> T) -> T {
-        block_on(async {
-            let store = Store::open(&self.url(), Opening::beside()).await.expect("the books");
+        let (runtime, store) = self.open();
+        runtime.block_on(async {
             let answer = ask(&store).await;
             store.close().await;
             answer
         })
     }
+
+    fn open(&self) -> (Runtime, Store) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let store = runtime.block_on(Store::open(&self.url(), Opening::beside())).expect("the books");
+        (runtime, store)
+    }
+
+    /// Makes room for the next night.
+    pub fn remove(self) {
+        fs::remove_file(self.path).expect("removed");
+    }
 }
 
+/// How many accounts the midnight's run has worked off, or that all runs are done.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Progress {
     At(u64),
@@ -149,8 +213,4 @@ pub enum Progress {
 
 fn url(path: &Path) -> String {
     format!("sqlite:{}", path.display())
-}
-
-fn block_on<T>(asked: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(asked)
 }

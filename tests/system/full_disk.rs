@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::support::dice::Dice;
-use crate::support::kills::assert_same;
-use crate::support::night::{Evening, Progress};
+use crate::support::kills::{assert_same, finish};
+use crate::support::night::Evening;
 use crate::support::program::{Daemon, wait_until};
 
 /// A disk of its own in memory, seen by the daemon alone; the books lie on it, and something else fills what is left
@@ -33,9 +33,7 @@ fn a_full_disk_stops_the_night_whole_and_with_room_it_goes_on_by_itself() {
     let mut dice = Dice::of_today();
     let evening = Evening::new(600, 5, &mut dice);
     let undisturbed = evening.night("undisturbed.db");
-    let daemon = undisturbed.serve();
-    wait_until("the night is done", || undisturbed.progress() == Progress::Done);
-    daemon.terminate();
+    finish(&undisturbed);
 
     let (folder, copy) = (tempfile::tempdir().expect("a folder"), evening.night("full.db"));
     let daemon = serve_on_a_small_disk(folder.path(), copy.path());
