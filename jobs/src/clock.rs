@@ -73,7 +73,12 @@ impl Clock {
 
     /// Doubts the clock until somebody says that it is right.
     pub fn doubt(&self, jump: Jump) {
-        self.guard.doubt(jump);
+        self.guard.doubt(jump, None);
+    }
+
+    /// Doubts a start long before or after `last`, until the clock is put right or somebody says that it is.
+    pub fn doubt_start(&self, jump: Jump, last: Timestamp) {
+        self.guard.doubt(jump, Some(last));
     }
 
     /// What the clock says is right from now on.

@@ -6,8 +6,8 @@ use store::{Run, RunState};
 use crate::hold::Band;
 use crate::testing::{Bench, WORKER, at, create, named, units};
 use crate::{
-    JobError, Jump, Office, RunOrder, Scheduler, ShardEnd, open_run, open_slot, preview, preview_of_held, rewake,
-    work_run, work_shard,
+    JobError, Jump, Office, RunOrder, Scheduler, ShardEnd, open_run, open_slot, preview, preview_of_held, release,
+    rewake, work_run, work_shard,
 };
 
 const JOB: &str = "bill_instances";
@@ -77,20 +77,114 @@ async fn a_run_beyond_the_band_is_held_and_its_accounts_wait_at_every_door() {
     let kind = named(JOB).due_kind.expect("a kind");
     let ahead = preview_of_held(&office, kind, bench.now()).await.expect("no fault");
     assert_eq!((ahead.accounts, ahead.moved.get("USD")), (2, Some(&units(80))));
-    let run = office.store.run_release(run.id, "cli:ann", bench.now()).await.expect("released").expect("it was held");
-    office.reload().await.expect("read");
+    let run = release(&office, &run, "cli:ann", bench.now()).await.expect("released").expect("it was held");
     assert_eq!(work_run(&office, named(JOB), &run, WORKER).await.expect("worked off").done, 2);
     assert_eq!((periods(&bench, ann).await, periods(&bench, bob).await), (4, 9));
     bench.run("collect_payments").await;
     let ledger = bench.office.store.ledger(Some(bob)).await.expect("a ledger");
     let deposit = ledger.iter().find(|row| row.kind == TransferKind::Deposit).expect("a deposit");
     assert_eq!(deposit.effective_at, at(SECOND));
-    // The slot that passed meanwhile is covered by the next one.
+    // The slot that passed meanwhile is covered by it: the next night is one night again.
+    let covered = office.store.slots(JOB, 1).await.expect("slots").pop().expect("a slot");
+    assert_eq!((covered.slot, covered.covered_by), (Some(at(THIRD)), Some(run.id)));
     bench.advance("2026-03-06T00:00:00Z");
     let next = opened(&office, bench.now()).await;
-    assert_eq!((next.state, next.slots), (RunState::Queued, 2));
+    assert_eq!((next.state, next.slots), (RunState::Queued, 1));
     work_run(&office, named(JOB), &next, WORKER).await.expect("worked off");
     bench.verified().await;
+}
+
+/// Midnight came, and nobody has looked yet whether its run is to be held.
+#[tokio::test]
+async fn what_is_due_waits_until_its_slot_is_open() {
+    let (bench, office, ann, bob) = after_a_night().await;
+    let free = bench.customer("free", "monthly", 100).await;
+    bench.advance("2026-03-03T23:59:59Z");
+    office.act(bob, &create("bob-4", "daily"), bench.now()).await.expect("no fault").expect("allowed");
+    bench.advance("2026-03-04T00:00:01Z");
+    let settled = office.settle(&[ann, bob, free], bench.now(), None).await.expect("no fault");
+    assert_eq!((settled.done, settled.counts.get("held")), (1, Some(&2)));
+    let refused = office.act(bob, &create("bob-5", "daily"), bench.now()).await.expect_err("too early");
+    let (opening, slot) = (JobError::Opening { account: "bob".to_owned(), job: JOB, slot: at(SECOND) }, at(SECOND));
+    assert_eq!(refused.to_string(), opening.to_string());
+    office.act(free, &create("free-2", "monthly"), bench.now()).await.expect("no fault").expect("allowed");
+
+    // Its slot is opened before anything else is done, and what is within the band goes on.
+    let office = office.with_band(Some(Band { growth_percent: 900, ..BAND }));
+    let ticked = Scheduler::new(WORKER, bench.now()).tick(&office, bench.now()).await;
+    let run = ticked.opened.into_iter().find(|run| run.job == JOB).expect("a run");
+    assert_eq!((run.slot, run.state, run.total), (Some(slot), RunState::Queued, 2));
+    office.act(bob, &create("bob-5", "daily"), bench.now()).await.expect("no fault").expect("allowed");
+    assert_eq!(work_run(&office, named(JOB), &run, WORKER).await.expect("worked off").done, 1);
+    bench.verified().await;
+}
+
+/// Paused, it opens no slot, and nobody waits for it.
+#[tokio::test]
+async fn nobody_waits_for_the_slot_of_a_paused_job() {
+    let (bench, office, _, bob) = after_a_night().await;
+    office.store.jobs_enrol(&[(JOB, named(JOB).cron)], at(NOON)).await.expect("enrolled");
+    assert!(office.store.job_pause(JOB, "cli:ann", "look", bench.now()).await.expect("paused"));
+    bench.advance(SECOND);
+    office.act(bob, &create("bob-4", "daily"), bench.now()).await.expect("no fault").expect("allowed");
+    assert!(office.store.job_resume(JOB, bench.now()).await.expect("resumed"));
+    office.act(bob, &create("bob-5", "daily"), bench.now()).await.expect("no fault").expect("allowed");
+    bench.advance(THIRD);
+    office.act(bob, &create("bob-6", "daily"), bench.now()).await.expect_err("its next slot is waited for");
+}
+
+#[tokio::test]
+async fn on_a_months_first_the_runs_are_looked_at_before_any_begins() {
+    let bench = Bench::at("2026-03-30T12:00:00Z").await;
+    let ann = bench.customer("ann", "daily", 500).await;
+    bench.create(ann, "ann-server", "monthly").await;
+    let office = bench.office.clone().with_band(Some(Band::default()));
+    let mut scheduler = Scheduler::new(WORKER, bench.now());
+    for moment in ["2026-03-30T12:00:00Z", "2026-03-31T00:00:00Z"] {
+        bench.advance(moment);
+        for run in scheduler.tick(&office, bench.now()).await.opened {
+            work_run(&office, named(&run.job), &run, WORKER).await.expect("worked off");
+        }
+    }
+    bench.advance("2026-04-01T00:00:00Z");
+    let opened = scheduler.tick(&office, bench.now()).await.opened;
+    let looked: Vec<(&str, u64)> = opened.iter().map(|run| (run.job.as_str(), run.total)).collect();
+    assert_eq!(looked[..3], [(JOB, 1), ("issue_invoices", 1), ("end_trials", 0)]);
+}
+
+#[tokio::test]
+async fn a_run_for_later_is_also_on_who_comes_meanwhile() {
+    let (bench, office, ..) = after_a_night().await;
+    let office = office.with_band(None);
+    let order = RunOrder { starts_at: at(SECOND), ..RunOrder::by("cli:ann", bench.now()) };
+    let run = open_run(&office, named(JOB), &order, bench.now()).await.expect("no fault").expect("a run");
+    let late = bench.customer("late", "daily", 100).await;
+    bench.advance(SECOND);
+    assert_eq!((run.total, work_run(&office, named(JOB), &run, WORKER).await.expect("worked off").done), (2, 3));
+    assert_eq!(periods(&bench, late).await, 2);
+}
+
+#[tokio::test]
+async fn parked_accounts_are_left_while_collection_is_paused_or_they_are_held() {
+    const COLLECTION: &str = "collect_payments";
+    let (bench, office, ann, bob) = after_a_night().await;
+    let store = &office.store;
+    store.jobs_enrol(&[(COLLECTION, named(COLLECTION).cron)], at(NOON)).await.expect("enrolled");
+    store.job_pause(COLLECTION, "cli:ann", "stop", bench.now()).await.expect("paused");
+    store.park(ann, "a test", bench.now(), bench.now()).await.expect("parked");
+    let mut scheduler = Scheduler::new(WORKER, bench.now());
+    assert_eq!(scheduler.tick(&office, bench.now()).await.retried, 0);
+    store.job_resume(COLLECTION, bench.now()).await.expect("resumed");
+    scheduler.rewake_at(bench.now());
+    assert_eq!(scheduler.tick(&office, bench.now()).await.retried, 1);
+
+    bench.advance(SECOND);
+    assert_eq!(opened(&office, bench.now()).await.state, RunState::Held);
+    let free = bench.customer("free", "monthly", 100).await;
+    for account in [ann, bob, free] {
+        store.park(account, "a test", bench.now(), bench.now()).await.expect("parked");
+    }
+    assert_eq!(store.parked_ready(bench.now(), 10).await.expect("readable"), [free]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Why a job's work stopped. What is due stays due: the next wake finds it.
 
 use providers::Unreachable;
+use rules::Timestamp;
 use store::StoreError;
 
 use crate::guard::Jump;
@@ -25,6 +26,8 @@ pub enum JobError {
     Clock(#[from] Jump),
     #[error("account `{account}` waits for run {run} of {job}, which is held: see `bursar runs show {run}`")]
     Held { account: String, run: i64, job: String },
+    #[error("account `{account}` waits until the run of {job} for {slot} is open: try again in some seconds")]
+    Opening { account: String, job: &'static str, slot: Timestamp },
     #[error("{violations} invariants of the books are broken: run `bursar verify`")]
     BooksBroken { violations: usize },
 }

@@ -42,7 +42,14 @@ pub struct Guard(Mutex<State>);
 #[derive(Debug)]
 struct State {
     last: Reading,
-    doubt: Option<Jump>,
+    doubt: Option<Doubt>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    jump: Jump,
+    /// A start was doubted for being far from this, the last life's end: near it, it is over.
+    start_after: Option<Timestamp>,
 }
 
 impl Guard {
@@ -53,8 +60,11 @@ impl Guard {
     /// The wall clock's second, unless it jumped; once it is back it is believed again.
     pub fn judge(&self, now: Reading) -> Result<Timestamp, Jump> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(jump) = state.doubt {
-            return Err(Jump { observed: now.wall, ..jump });
+        if let Some(Doubt { jump, start_after }) = state.doubt {
+            if !start_after.is_some_and(|last| is_plausible_start(now.wall, last)) {
+                return Err(Jump { observed: now.wall, ..jump });
+            }
+            *state = State { last: now, doubt: None };
         }
         let passed = (now.since_boot - state.last.since_boot).max(0);
         let expected = state.last.wall.plus_secs(passed);
@@ -67,9 +77,9 @@ impl Guard {
         Ok(now.wall)
     }
 
-    /// Doubts the clock until [`Guard::trust`].
-    pub fn doubt(&self, jump: Jump) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).doubt = Some(jump);
+    /// Doubts the clock until [`Guard::trust`], or until it is plausible for a start after `start_after`.
+    pub fn doubt(&self, jump: Jump, start_after: Option<Timestamp>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).doubt = Some(Doubt { jump, start_after });
     }
 
     pub fn trust(&self, now: Reading) {
@@ -79,6 +89,11 @@ impl Guard {
 
 fn is_near(wall: Timestamp, expected: Timestamp) -> bool {
     (-BACK_SECS..=AHEAD_SECS).contains(&(wall.secs() - expected.secs()))
+}
+
+/// Whether a machine that was alive at `last` may well start at `wall`.
+fn is_plausible_start(wall: Timestamp, last: Timestamp) -> bool {
+    (-BACK_SECS..=SILENCE_MAX_SECS).contains(&(wall.secs() - last.secs()))
 }
 
 /// A daemon's watch over its clock: doubts are kept in the books, where commands see them and a restart does not
@@ -94,11 +109,14 @@ impl ClockWatch {
         let (now, doubt) = (clock.now(), store.clock_doubt().await?);
         let recorded = doubt.is_some();
         let Some(last) = store.last_alive().await? else { return Ok(Self { recorded }) };
-        let silence = now.secs() - last.secs();
-        let believed = if recorded { is_near(now, last) } else { (-BACK_SECS..=SILENCE_MAX_SECS).contains(&silence) };
+        // A clock that jumped while a daemon ran is believed where that daemon left off; one that was wrong at a
+        // start, as soon as it is plausible for one.
+        let jumped = doubt.as_ref().is_some_and(|doubt| is_plausible_start(doubt.observed_at, last));
+        let believed = if jumped { is_near(now, last) } else { is_plausible_start(now, last) };
         if !believed {
             let expected = doubt.map_or(last, |doubt| doubt.expected_at);
-            clock.doubt(Jump { observed: now, expected });
+            let jump = Jump { observed: now, expected };
+            if jumped { clock.doubt(jump) } else { clock.doubt_start(jump, last) }
         }
         Ok(Self { recorded })
     }
@@ -213,8 +231,8 @@ mod tests {
         let (bench, clock, mut watch) = started("2098-01-01T00:00:00Z").await;
         let store = &bench.office.store;
         watch.look(store, &clock).await.expect_err("doubted");
-        // Two days later by the right clock is near neither.
-        let right = Clock::simulated(at("2026-03-03T12:00:00Z"));
+        // Another wrong one is no better.
+        let right = Clock::simulated(at("2026-06-03T12:00:00Z"));
         let mut watch = ClockWatch::start(store, &right).await.expect("a watch");
         watch.look(store, &right).await.expect_err("still doubted");
         // A confirmation of another time is none of this clock's.
@@ -225,5 +243,40 @@ mod tests {
         assert_eq!(store.clock_doubt().await.expect("readable"), None);
         assert_eq!(watch.look(store, &right).await.expect("trusted"), right.now());
         assert!(!store.clock_confirm(right.now(), "cli:ann").await.expect("asked"), "nobody doubts it");
+    }
+
+    /// The machine started before its clock was put right by the network.
+    #[tokio::test]
+    async fn a_wrong_start_is_forgotten_when_the_clock_is_put_right() {
+        let right = at("2026-03-03T12:00:00Z");
+        for wrong in ["1970-01-01T00:10:00Z", "2026-03-01T11:00:00Z", "2098-01-01T00:00:00Z"] {
+            let (bench, clock, mut watch) = started(wrong).await;
+            let store = &bench.office.store;
+            watch.look(store, &clock).await.expect_err("doubted");
+            // While it runs, as far as a clock that stands can be moved, and at its next start.
+            if clock.now() < right {
+                clock.advance_to(right);
+                assert_eq!(watch.look(store, &clock).await.expect("believed"), right, "{wrong}");
+                assert_eq!(store.clock_doubt().await.expect("readable"), None);
+            } else {
+                let clock = Clock::simulated(right);
+                let mut watch = ClockWatch::start(store, &clock).await.expect("a watch");
+                assert_eq!(watch.look(store, &clock).await.expect("believed"), right, "{wrong}");
+                assert_eq!(store.clock_doubt().await.expect("readable"), None);
+            }
+        }
+    }
+
+    /// A jump while a daemon ran, though a start after that long would be no wonder.
+    #[tokio::test]
+    async fn a_jump_is_not_believed_for_being_seen_again_at_a_start() {
+        let (bench, clock, mut watch) = started("2026-03-01T12:00:30Z").await;
+        let store = &bench.office.store;
+        clock.doubt(Jump { observed: at("2026-03-11T12:00:00Z"), expected: clock.now() });
+        clock.advance_to(at("2026-03-11T12:00:00Z"));
+        watch.look(store, &clock).await.expect_err("doubted");
+        let again = Clock::simulated(at("2026-03-11T12:01:00Z"));
+        let mut watch = ClockWatch::start(store, &again).await.expect("a watch");
+        watch.look(store, &again).await.expect_err("still doubted");
     }
 }

@@ -41,7 +41,7 @@ impl Band {
             }
         }
         let stopped = stops(&preview.counts);
-        let limit = self.limit(most_a_slot(last, |run| stops(&run.counts)), preview.slots);
+        let limit = self.limit(most_a_slot(last, stopped_by), preview.slots);
         if stopped > i64::from(self.least_stops) && i128::from(stopped) > limit {
             reasons.push(format!("it would stop {stopped} services and accounts, and up to {limit} is usual"));
         }
@@ -57,9 +57,18 @@ impl Band {
 /// put right before its release.
 fn charged(run: &Run, currency: &str) -> i64 {
     let of = |moved: &Moved| moved.get(currency).map_or(0, |amount| amount.get());
-    let preview = run.preview.as_deref().and_then(|text| serde_json::from_str::<Preview>(text).ok());
     let did = of(&run.moved);
-    preview.map_or(did, |preview| of(&preview.own).min(did))
+    foreseen(run).map_or(did, |preview| of(&preview.own).min(did))
+}
+
+/// What a run stopped. One that was held did the work of more slots than it was opened for.
+fn stopped_by(run: &Run) -> i64 {
+    let did = stops(&run.counts);
+    foreseen(run).map_or(did, |preview| stops(&preview.counts).min(did))
+}
+
+fn foreseen(run: &Run) -> Option<Preview> {
+    run.preview.as_deref().and_then(|text| serde_json::from_str(text).ok())
 }
 
 /// The most of something that one of the runs did, by slot.

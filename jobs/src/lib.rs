@@ -28,6 +28,7 @@ mod runs;
 mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;
+mod slots;
 mod stop;
 mod tally;
 #[cfg(test)]
@@ -41,10 +42,10 @@ pub use job::{Registered, Wakes};
 pub use office::{Acted, Decided, Office};
 pub use preview::{Preview, preview, preview_of_held, stops};
 pub use runs::{
-    BATCH_ACCOUNTS, RunOrder, ShardEnd, ShardWork, is_paused, next_slot, open_run, open_slot, open_sweep, rewake,
-    work_run, work_shard,
+    BATCH_ACCOUNTS, RunOrder, ShardEnd, ShardWork, is_paused, open_run, open_sweep, rewake, work_run, work_shard,
 };
 pub use scheduler::{Scheduler, Ticked, end_silence};
+pub use slots::{next_slot, open_slot, open_slots, release};
 pub use stop::Stop;
 pub use tally::Tally;
 

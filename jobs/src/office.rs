@@ -8,14 +8,13 @@ use rules::{
     Account, AccountId, Action, Answer, Changes, Context, DueKind, NewAccount, Policy, Progress, Refusal, Timestamp,
     due_seconds,
 };
-use store::{
-    Commit, CorruptAccount, Hold, OpenIntent, Outcome, Revision, Scope, ShardProgress, Stamp, Store, StoreError,
-};
+use store::{Commit, CorruptAccount, OpenIntent, Outcome, Revision, Scope, ShardProgress, Stamp, Store, StoreError};
 
 use crate::clock::Clock;
 use crate::error::JobError;
 use crate::hold::Band;
-use crate::reference::Reference;
+use crate::reference::{Reference, Wait};
+use crate::slots::{Unopened, unopened};
 use crate::stop::Stop;
 use crate::tally::Tally;
 
@@ -39,6 +38,8 @@ pub struct Office {
     pub stop: Stop,
     cards: Arc<dyn Cards>,
     reference: Arc<RwLock<Arc<Reference>>>,
+    /// As last read; read again when one of them passed.
+    unopened: Arc<RwLock<Vec<Unopened>>>,
 }
 
 /// Decisions that are not written yet, and the revision of what holds for all that they were made with.
@@ -69,7 +70,8 @@ impl Office {
     pub async fn open(store: Store, clock: Clock, policy: Policy, cards: Arc<dyn Cards>) -> Result<Self, JobError> {
         let (policy, stop) = (Arc::new(policy), Stop::default());
         let reference = Arc::new(RwLock::new(Arc::new(Reference::read(&store).await?)));
-        Ok(Self { store, clock, policy, band: None, stop, cards, reference })
+        let unopened = Arc::default();
+        Ok(Self { store, clock, policy, band: None, stop, cards, reference, unopened })
     }
 
     /// The same with a band.
@@ -97,6 +99,21 @@ impl Office {
 
     fn reference(&self) -> Arc<Reference> {
         self.reference.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Slots that passed by `until` and whose runs are not open yet: what they may hold waits for them.
+    async fn waited_for(&self, until: Timestamp) -> Result<Vec<Unopened>, JobError> {
+        if self.band.is_none() {
+            return Ok(Vec::new());
+        }
+        let known = self.unopened.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if !known.is_empty() && known.iter().all(|unopened| unopened.slot > until) {
+            return Ok(Vec::new());
+        }
+        let mut read = unopened(&self.store).await?;
+        self.unopened.write().unwrap_or_else(PoisonError::into_inner).clone_from(&read);
+        read.retain(|unopened| unopened.is_waited_for(until));
+        Ok(read)
     }
 
     /// Runs `decide` with what holds for all accounts.
@@ -136,10 +153,12 @@ impl Office {
         Ok(tally)
     }
 
-    /// Loads accounts and decides what is due on them, without writing. Those that wait for a held run are left.
+    /// Loads accounts and decides what is due on them, without writing. Those that wait for a run are left.
     pub async fn decide(&self, accounts: &[AccountId], until: Timestamp) -> Result<Decided, JobError> {
-        let is_free =
-            |account: &Account, reference: &Reference| reference.hold_on(account, &self.policy, until).is_none();
+        let slots = self.waited_for(until).await?;
+        let is_free = |account: &Account, reference: &Reference| {
+            reference.wait_of(account, &self.policy, &slots, until).is_none()
+        };
         self.decide_if(accounts, until, is_free).await
     }
 
@@ -219,7 +238,7 @@ impl Office {
             }
             Err(error) => return Err(error.into()),
         }
-        self.unpark(&written.accounts).await?;
+        self.store.unpark(&written.accounts).await?;
         for (account, problem) in faults {
             self.park(account, &problem).await?;
             written.tally.count("parked", 1);
@@ -233,19 +252,11 @@ impl Office {
 
     async fn park(&self, account: AccountId, problem: &str) -> Result<(), JobError> {
         let now = self.clock.now();
-        let known = self.store.parked().await?.into_iter().find(|parked| parked.account == account);
-        let tries = known.map_or(0, |parked| parked.tries);
+        let tries = self.store.parked_tries(account).await?.unwrap_or_default();
         let wait = PARKED_SECS << tries.min(11);
         tracing::error!(account = account.0, problem, "account is parked");
         self.store.park(account, problem, now, now.plus_secs(wait.min(rules::DAY))).await?;
         Ok(())
-    }
-
-    async fn unpark(&self, written: &[AccountId]) -> Result<(), JobError> {
-        let parked = self.store.parked().await?;
-        let again: Vec<AccountId> =
-            parked.iter().map(|parked| parked.account).filter(|id| written.contains(id)).collect();
-        if again.is_empty() { Ok(()) } else { Ok(self.store.unpark(&again).await?) }
     }
 
     /// Asks the cards of these accounts for the charges that wait; answers which accounts can go on.
@@ -296,7 +307,7 @@ impl Office {
             let name = account.name.clone();
             let waited = account.waiting.as_ref().map(|waiting| waiting.key.clone());
             let reference = self.reference();
-            refuse_held(&account, &reference, &self.policy, now)?;
+            self.refuse_waiting(&account, &reference, now).await?;
             let cx = &reference.context(&self.policy);
             let decided = if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
             let changes = decided
@@ -333,7 +344,7 @@ impl Office {
     pub async fn preview(&self, id: AccountId, action: &Action, now: Timestamp) -> Result<Changes, JobError> {
         let account = self.load_one(id, Scope::For(action)).await?;
         let (name, reference) = (account.name.clone(), self.reference());
-        refuse_held(&account, &reference, &self.policy, now)?;
+        self.refuse_waiting(&account, &reference, now).await?;
         let decided = rules::act(account, &reference.context(&self.policy), action, now);
         decided.map_err(|error| JobError::Unsettleable { account: name, problem: error.to_string() })
     }
@@ -347,6 +358,17 @@ impl Office {
     /// Authorises a new card.
     pub async fn authorise(&self, card: &str) -> Result<bool, JobError> {
         Ok(self.cards.authorise(card).await?)
+    }
+
+    /// Nothing is decided on an account past the slot of a run that it waits for.
+    async fn refuse_waiting(&self, account: &Account, reference: &Reference, now: Timestamp) -> Result<(), JobError> {
+        let slots = self.waited_for(now).await?;
+        let name = || account.name.clone();
+        match reference.wait_of(account, &self.policy, &slots, now) {
+            None => Ok(()),
+            Some(Wait::Held(hold)) => Err(JobError::Held { account: name(), run: hold.run.0, job: hold.job.clone() }),
+            Some(Wait::Unopened(slot)) => Err(JobError::Opening { account: name(), job: slot.job, slot: slot.slot }),
+        }
     }
 
     async fn load_one(&self, id: AccountId, scope: Scope<'_>) -> Result<Account, JobError> {
@@ -363,16 +385,6 @@ impl Office {
         let stamp = Stamp { recorded_at: self.clock.now(), run: None, revision: reference.revision };
         let outcomes = self.store.commit(&[commit], stamp, None).await?;
         Ok(outcomes.into_iter().next().unwrap_or(Outcome::Stale))
-    }
-}
-
-/// Nothing is decided on an account past the slot of a held run that it waits for.
-fn refuse_held(account: &Account, reference: &Reference, policy: &Policy, now: Timestamp) -> Result<(), JobError> {
-    match reference.hold_on(account, policy, now) {
-        Some(Hold { run, job, .. }) => {
-            Err(JobError::Held { account: account.name.clone(), run: run.0, job: job.clone() })
-        }
-        None => Ok(()),
     }
 }
 

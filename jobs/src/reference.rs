@@ -3,6 +3,8 @@
 use rules::{Account, Context, Outage, Policy, PriceBook, Timestamp, due_seconds};
 use store::{Hold, Revision, Store, StoreError};
 
+use crate::slots::Unopened;
+
 #[derive(Debug)]
 pub struct Reference {
     pub revision: Revision,
@@ -23,13 +25,30 @@ impl Reference {
         Context { prices: &self.prices, policy, outages: &self.outages }
     }
 
-    /// The held run that an account waits for at `until`: nothing past its slot is settled on it.
-    pub fn hold_on(&self, account: &Account, policy: &Policy, until: Timestamp) -> Option<&Hold> {
-        if self.holds.is_empty() {
+    /// What an account waits for at `until`, of held runs and of `slots` that passed: nothing past the slot is
+    /// settled on it.
+    pub fn wait_of<'a>(
+        &'a self,
+        account: &Account,
+        policy: &Policy,
+        slots: &'a [Unopened],
+        until: Timestamp,
+    ) -> Option<Wait<'a>> {
+        if self.holds.is_empty() && slots.is_empty() {
             return None;
         }
         let due = due_seconds(account, &self.context(policy));
         let is_due = |kind| due.iter().any(|(other, at)| *other == kind && at.is_some_and(|at| at <= until));
-        self.holds.iter().find(|hold| hold.kind.is_some_and(is_due))
+        let held = self.holds.iter().find(|hold| hold.kind.is_some_and(is_due)).map(Wait::Held);
+        held.or_else(|| slots.iter().find(|slot| is_due(slot.kind)).map(Wait::Unopened))
     }
+}
+
+/// What an account with something due waits for.
+#[derive(Clone, Copy, Debug)]
+pub enum Wait<'a> {
+    /// An admin's release.
+    Held(&'a Hold),
+    /// The preview, which may hold it.
+    Unopened(&'a Unopened),
 }

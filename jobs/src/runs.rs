@@ -1,16 +1,12 @@
-//! Runs: opening them for slots and for what is due, and working off their shards.
+//! Runs: opening them for what is due, and working off their shards.
 
-use std::str::FromStr;
-
-use cron::Schedule;
 use rules::{AccountId, Timestamp};
 use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, Wake};
 
 use crate::error::JobError;
-use crate::hold::COMPARED;
 use crate::job::Registered;
 use crate::office::Office;
-use crate::preview::{Preview, preview};
+use crate::slots::SCHEDULE;
 use crate::tally::Tally;
 
 /// Accounts that are loaded, decided and committed together: well below 200 ms, so that nobody waits long.
@@ -19,46 +15,8 @@ pub const BATCH_ACCOUNTS: usize = 128;
 /// Accounts of a shard: what one worker takes at a time.
 const SHARD_ACCOUNTS: i64 = 4096;
 
-/// Who asks for what comes by itself.
-const SCHEDULE: &str = "schedule";
-
 /// For how long a worker that shows no progress keeps its shard.
 const CLAIM_SECS: i64 = 60;
-
-/// The first slot of a job's cron line after `after`.
-pub fn next_slot(job: &Registered, after: Timestamp) -> Option<Timestamp> {
-    let schedule = Schedule::from_str(job.cron).ok()?;
-    let slot = schedule.after(&after.civil()).next()?;
-    Some(Timestamp::from_secs(slot.timestamp()))
-}
-
-/// Slots of a job's cron line after `after` up to `now`, the oldest first.
-pub fn due_slots(job: &Registered, after: Timestamp, now: Timestamp) -> Vec<Timestamp> {
-    let Ok(schedule) = Schedule::from_str(job.cron) else { return Vec::new() };
-    let later = schedule.after_owned(after.civil());
-    let seconds = later.map(|slot| Timestamp::from_secs(slot.timestamp()));
-    seconds.take_while(|slot| *slot <= now).collect()
-}
-
-/// The slots that a calendar job has not run: all since the last one, or the newest for a new job. None while all
-/// of them are older than its schedule or its un-pausing: the next one's run covers them.
-pub async fn missed_slots(
-    office: &Office,
-    job: &Registered,
-    control: Option<&JobControl>,
-    now: Timestamp,
-) -> Result<Vec<Timestamp>, JobError> {
-    let mut slots = match office.store.last_slot(job.name).await? {
-        // Before its schedule was edited other slots were counted, which are not missed.
-        Some(last) => due_slots(job, control.map_or(last, |control| last.max(control.cron_since)), now),
-        // A new job starts with its newest slot: it settles everything older anyway.
-        None => due_slots(job, now.plus_secs(-32 * rules::DAY), now).pop().into_iter().collect(),
-    };
-    if slots.last() <= control.map(|control| &control.slots_after) {
-        slots.clear();
-    }
-    Ok(slots)
-}
 
 /// What a run is opened for.
 #[derive(Clone, Copy, Debug)]
@@ -77,27 +35,28 @@ impl<'a> RunOrder<'a> {
     pub const fn by(asked_by: &'a str, now: Timestamp) -> Self {
         Self { slot: None, covered: &[], asked_by, starts_at: now, retry_of: None, only: None }
     }
-}
 
-/// Opens the run of the newest missed slot of a calendar job; the older ones are recorded as covered by it. What it
-/// would do is counted first: beyond the band it is held. While one of its runs is held or it is paused, none opens.
-pub async fn open_slot(office: &Office, job: &Registered, now: Timestamp) -> Result<Option<Run>, JobError> {
-    let controls = office.store.job_controls().await?;
-    let control = controls.iter().find(|control| control.job == job.name);
-    let is_held = office.store.holds().await?.iter().any(|hold| hold.job == job.name);
-    if is_held || paused(&controls, job.name) {
-        return Ok(None);
+    /// The run that is to be, without its shards.
+    pub const fn of(self, job: &Registered, now: Timestamp) -> NewRun<'a>
+    where
+        'static: 'a,
+    {
+        let Self { slot, covered, asked_by, starts_at, retry_of, .. } = self;
+        NewRun {
+            job: job.name,
+            due_kind: job.due_kind,
+            slot,
+            asked_by,
+            starts_at,
+            retry_of,
+            covered,
+            preview: None,
+            held_for: None,
+            shards: &[],
+            total: 0,
+            now,
+        }
     }
-    let mut slots = missed_slots(office, job, control, now).await?;
-    let Some(slot) = slots.pop() else { return Ok(None) };
-    let order = RunOrder { slot: Some(slot), covered: &slots, ..RunOrder::by(SCHEDULE, now) };
-    let Some(band) = office.band.filter(|_| job.due_kind.is_some()) else {
-        return open_run(office, job, &order, now).await;
-    };
-    let slots = u32::try_from(slots.len() + 1).unwrap_or(u32::MAX);
-    let preview = Preview { slots, ..preview(office, job, None, now, |_| {}).await? };
-    let beyond = band.beyond(&preview, &office.store.runs_to_compare(job.name, COMPARED).await?);
-    open(office, job, &order, Some((&preview, beyond.as_deref())), now).await
 }
 
 /// Opens a run of a sweep, if anything is due and none is under way.
@@ -117,59 +76,33 @@ pub async fn is_paused(office: &Office, job: &str) -> Result<bool, JobError> {
 }
 
 fn paused(controls: &[JobControl], job: &str) -> bool {
-    controls.iter().any(|control| control.job == job && control.pause.is_some())
+    controls.iter().any(|control| control.job == job && control.is_paused())
 }
 
-/// Opens a run, cut into shards by account; none if another daemon has its slot.
+/// Opens a run, cut into shards by account.
 pub async fn open_run(
     office: &Office,
     job: &Registered,
     order: &RunOrder<'_>,
     now: Timestamp,
 ) -> Result<Option<Run>, JobError> {
-    open(office, job, order, None, now).await
+    let (total, shards) = match order.only {
+        Some(only) => (1, vec![(only, only)]),
+        None => ((job.due_count)(office, order.starts_at.max(now)).await?, shards_of_all(office).await?),
+    };
+    Ok(office.store.run_open(&NewRun { total, shards: &shards, ..order.of(job, now) }).await?)
 }
 
-async fn open(
-    office: &Office,
-    job: &Registered,
-    order: &RunOrder<'_>,
-    looked: Option<(&Preview, Option<&str>)>,
-    now: Timestamp,
-) -> Result<Option<Run>, JobError> {
-    let total = match (order.only, looked) {
-        (Some(_), _) => 1,
-        (None, Some((preview, _))) => preview.accounts,
-        (None, None) => (job.due_count)(office, now).await?,
-    };
-    let range = office.store.account_ids_range().await?;
-    let shards = match order.only.map(|only| (only, only)).or(range) {
-        Some((first, last)) => shards_of(first, last),
-        None => vec![(AccountId(0), AccountId(0))],
-    };
-    let preview = looked.map(|(preview, _)| serde_json::json!(preview).to_string());
-    let RunOrder { slot, covered, asked_by, starts_at, retry_of, .. } = *order;
-    let new = NewRun {
-        job: job.name,
-        due_kind: job.due_kind,
-        slot,
-        asked_by,
-        starts_at,
-        retry_of,
-        covered,
-        preview: preview.as_deref(),
-        held_for: looked.and_then(|(_, beyond)| beyond),
-        shards: &shards,
-        total,
-        now,
-    };
-    Ok(office.store.run_open(&new).await?)
-}
-
-fn shards_of(first: AccountId, last: AccountId) -> Vec<(AccountId, AccountId)> {
+/// All accounts in shards. The last one is open: who comes before the run starts is in it.
+pub async fn shards_of_all(office: &Office) -> Result<Vec<(AccountId, AccountId)>, JobError> {
+    let (first, last) = office.store.account_ids_range().await?.unwrap_or((AccountId(0), AccountId(0)));
     let width = usize::try_from(SHARD_ACCOUNTS).unwrap_or(usize::MAX);
     let starts = (first.0..=last.0).step_by(width);
-    starts.map(|start| (AccountId(start), AccountId((start + SHARD_ACCOUNTS - 1).min(last.0)))).collect()
+    let mut shards: Vec<_> = starts.map(|start| (AccountId(start), AccountId(start + SHARD_ACCOUNTS - 1))).collect();
+    if let Some((_, last)) = shards.last_mut() {
+        *last = AccountId(i64::MAX);
+    }
+    Ok(shards)
 }
 
 /// How a worker left a shard.
@@ -293,6 +226,7 @@ mod tests {
     use store::StoreError;
 
     use super::*;
+    use crate::slots::open_slot;
     use crate::testing::{Bench, Books, WORKER, at, named};
 
     const JOB: &str = "bill_instances";
@@ -307,20 +241,6 @@ mod tests {
         bench.run(JOB).await;
         bench.advance(MIDNIGHT);
         bench
-    }
-
-    #[test]
-    fn slots_are_those_of_the_cron_line() {
-        let slots = |name: &str, after: &str, now: &str| -> Vec<String> {
-            due_slots(named(name), at(after), at(now)).iter().map(ToString::to_string).collect()
-        };
-        let midnights = slots(JOB, "2028-02-28T00:00:00Z", "2028-03-01T00:00:00Z");
-        assert_eq!(midnights, ["2028-02-29T00:00:00Z", "2028-03-01T00:00:00Z"]);
-        assert_eq!(slots(JOB, "2028-02-28T00:00:00Z", "2028-02-28T23:59:59Z"), [""; 0]);
-        let firsts = slots("issue_invoices", "2026-12-31T23:59:59Z", "2027-02-01T00:00:00Z");
-        assert_eq!(firsts, ["2027-01-01T00:00:00Z", "2027-02-01T00:00:00Z"]);
-        assert_eq!(next_slot(named("collect_payments"), at("2026-03-02T12:05:00Z")), Some(at("2026-03-02T12:10:00Z")));
-        assert_eq!(next_slot(named("verify_books"), at("2026-03-02T04:00:00Z")), Some(at("2026-03-03T04:00:00Z")));
     }
 
     #[tokio::test]

@@ -4,14 +4,15 @@
 //! Between two slots nothing is asked of the database: each job's next slot is kept in memory. A slot that
 //! could not be opened stays the next one, so that the next tick tries again.
 
-use rules::{AccountId, Outage, Timestamp};
+use rules::{Outage, Timestamp};
 use store::{Run, Store};
 
 use crate::JOBS;
 use crate::error::JobError;
 use crate::job::{Job, Registered, Wakes};
 use crate::office::Office;
-use crate::runs::{BATCH_ACCOUNTS, next_slot, open_slot, open_sweep, rewake};
+use crate::runs::{BATCH_ACCOUNTS, is_paused, open_sweep, rewake};
+use crate::slots::{next_slot, open_slots};
 
 /// Nobody alive for so long is an outage (rule 11.8).
 const OUTAGE_SECS: i64 = 12 * rules::HOUR;
@@ -19,7 +20,7 @@ const OUTAGE_SECS: i64 = 12 * rules::HOUR;
 const BEAT_SECS: i64 = 30;
 const REWAKE_SECS: i64 = 60;
 
-const NUDGED: &str = crate::collect_payments::CollectPayments::NAME;
+const COLLECTION: &str = crate::collect_payments::CollectPayments::NAME;
 
 /// What is next, of each job.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Scheduler {
     /// Money waits for a card's answer: collection runs at the next tick, without waiting for its slot.
     pub fn nudge(&mut self) {
         for (job, next) in JOBS.iter().zip(&mut self.jobs) {
-            next.nudged |= job.name == NUDGED;
+            next.nudged |= job.name == COLLECTION;
         }
     }
 
@@ -100,10 +101,16 @@ impl Scheduler {
                 }
             }
         }
-        if self.rewake_at <= now {
-            if let Err(error) = office.reload().await {
-                ticked.problems.push(("reference", error));
-            }
+        let look_again = self.rewake_at <= now;
+        if look_again && let Err(error) = office.reload().await {
+            ticked.problems.push(("reference", error));
+        }
+        // Slots before anything else that settles: their runs may be held.
+        match self.open_calendar(office, look_again, now).await {
+            Ok(opened) => ticked.opened = opened,
+            Err(error) => ticked.problems.push(("slots", error)),
+        }
+        if look_again {
             match self.rewake(office, now).await {
                 Ok(woken) => ticked.woken = woken,
                 Err(error) => ticked.problems.push(("rewake", error)),
@@ -114,14 +121,34 @@ impl Scheduler {
             }
         }
         for (job, next) in JOBS.iter().zip(&mut self.jobs) {
-            if next.at <= now || next.nudged {
-                match open(office, job, next, now).await {
+            if job.wakes == Wakes::Sweep && (next.at <= now || next.nudged) {
+                match sweep(office, job, next, now).await {
                     Ok(run) => ticked.opened.extend(run),
                     Err(error) => ticked.problems.push((job.name, error)),
                 }
             }
         }
         ticked
+    }
+
+    /// Opens what slots came, also of jobs that had to wait for a release, all of them together.
+    async fn open_calendar(&mut self, office: &Office, all: bool, now: Timestamp) -> Result<Vec<Run>, JobError> {
+        let mut jobs: Vec<&'static Registered> = Vec::new();
+        for (job, next) in JOBS.iter().zip(&self.jobs) {
+            if job.wakes == Wakes::Calendar && (all || next.at <= now) {
+                jobs.push(job);
+            }
+        }
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let opened = open_slots(office, &jobs, now).await?;
+        for (job, next) in JOBS.iter().zip(&mut self.jobs) {
+            if job.wakes == Wakes::Calendar {
+                next.at = after(job, now);
+            }
+        }
+        Ok(opened)
     }
 
     async fn rewake(&mut self, office: &Office, now: Timestamp) -> Result<usize, JobError> {
@@ -137,24 +164,25 @@ impl Scheduler {
     }
 }
 
-async fn open(office: &Office, job: &Registered, next: &mut Next, now: Timestamp) -> Result<Option<Run>, JobError> {
-    let run = match job.wakes {
-        Wakes::Calendar => open_slot(office, job, now).await?,
-        Wakes::Sweep => open_sweep(office, job, now).await?,
-    };
+fn after(job: &Registered, now: Timestamp) -> Timestamp {
+    next_slot(job, now).unwrap_or(Timestamp::from_secs(i64::MAX))
+}
+
+async fn sweep(office: &Office, job: &Registered, next: &mut Next, now: Timestamp) -> Result<Option<Run>, JobError> {
+    let run = open_sweep(office, job, now).await?;
     // A run that is under way may have passed by what the nudge was for: it stays until that run is done.
     next.nudged = next.nudged && run.is_none() && under_way(office, job).await?;
-    next.at = next_slot(job, now).unwrap_or(Timestamp::from_secs(i64::MAX));
+    next.at = after(job, now);
     Ok(run)
 }
 
-/// Tries parked accounts again: the slot of the job that parked them may be a month away.
+/// Tries parked accounts again: the slot of the job that parked them may be a month away. It is collection's work.
 async fn retry_parked(office: &Office, now: Timestamp) -> Result<usize, JobError> {
-    let mut parked = office.store.parked().await?;
-    parked.retain(|parked| parked.next_try_at <= now);
-    parked.truncate(BATCH_ACCOUNTS);
-    let accounts: Vec<AccountId> = parked.iter().map(|parked| parked.account).collect();
+    let accounts = office.store.parked_ready(now, u32::try_from(BATCH_ACCOUNTS).unwrap_or(u32::MAX)).await?;
     if !accounts.is_empty() {
+        if is_paused(office, COLLECTION).await? {
+            return Ok(0);
+        }
         office.settle_and_collect(&accounts, now).await?;
     }
     Ok(accounts.len())

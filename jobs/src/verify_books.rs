@@ -63,7 +63,8 @@ mod tests {
     use store::{Commit, RunState, Scope, Stamp};
 
     use super::*;
-    use crate::runs::{open_slot, work_run};
+    use crate::runs::work_run;
+    use crate::slots::open_slot;
     use crate::testing::{Bench, WORKER, counts, named};
 
     const NAME: &str = VerifyBooks::NAME;

@@ -19,3 +19,5 @@ create table parked (
     tries integer not null check (tries >= 1),
     next_try_at integer not null
 ) strict;
+
+create index parked_by_next_try on parked (next_try_at, account_id);

@@ -18,6 +18,12 @@ pub struct JobControl {
     pub pause: Option<Pause>,
 }
 
+impl JobControl {
+    pub const fn is_paused(&self) -> bool {
+        self.pause.is_some()
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pause {
     pub at: Timestamp,

@@ -1,8 +1,12 @@
 //! Accounts that could not be settled: put aside with their error, so that the others go on.
 
 use rules::{AccountId, Timestamp};
+use sqlx::Sqlite;
+use sqlx::query_builder::QueryBuilder;
 
+use crate::bulk::push_set;
 use crate::cells::Cells;
+use crate::due::unless_waiting;
 use crate::{Result, Store, StoreError};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +20,29 @@ pub struct Parked {
 }
 
 impl Store {
+    /// How often a parked account was tried; none if it is not parked.
+    pub async fn parked_tries(&self, account: AccountId) -> Result<Option<u32>> {
+        let tries: Option<i64> = sqlx::query_scalar("select tries from parked where account_id = $1")
+            .bind(account.0)
+            .fetch_optional(self.readers())
+            .await?;
+        Ok(tries.map(|tries| u32::try_from(tries).unwrap_or(u32::MAX)))
+    }
+
+    /// Parked accounts whose next try came, unless they wait for a held run; the longest waiting first.
+    pub async fn parked_ready(&self, now: Timestamp, limit: u32) -> Result<Vec<AccountId>> {
+        let ids: Vec<i64> = sqlx::query_scalar(concat!(
+            "select parked.account_id from parked where parked.next_try_at <= $2",
+            unless_waiting!("parked.account_id"),
+            " order by parked.next_try_at, parked.account_id limit $1"
+        ))
+        .bind(i64::from(limit))
+        .bind(now.secs())
+        .fetch_all(self.readers())
+        .await?;
+        Ok(ids.into_iter().map(AccountId).collect())
+    }
+
     /// Parks an account, or counts one more try of a parked one; how many there were.
     pub async fn park(&self, account: AccountId, error: &str, now: Timestamp, next_try_at: Timestamp) -> Result<u32> {
         let mut transaction = self.write().await?;
@@ -37,10 +64,15 @@ impl Store {
 
     /// Takes accounts back into work; those of `accounts` that were not parked are none of its concern.
     pub async fn unpark(&self, accounts: &[AccountId]) -> Result<()> {
-        let mut transaction = self.write().await?;
-        for account in accounts {
-            sqlx::query("delete from parked where account_id = $1").bind(account.0).execute(&mut *transaction).await?;
+        let any: i64 = sqlx::query_scalar("select exists (select 1 from parked)").fetch_one(self.readers()).await?;
+        if any == 0 || accounts.is_empty() {
+            return Ok(());
         }
+        let mut transaction = self.write().await?;
+        let keys: Vec<i64> = accounts.iter().map(|account| account.0).collect();
+        let mut statement = QueryBuilder::<Sqlite>::new("delete from parked where account_id in ");
+        push_set(&mut statement, &keys);
+        statement.build().execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -127,7 +127,25 @@ impl Store {
     /// Opens a run with its shards, the older slots it covers and a wake for each shard; none if its slot is
     /// taken, by whichever daemon was faster.
     pub async fn run_open(&self, new: &NewRun<'_>) -> Result<Option<Run>> {
+        Ok(self.runs_open(std::slice::from_ref(new)).await?.pop())
+    }
+
+    /// The same for runs that begin together.
+    pub async fn runs_open(&self, new: &[NewRun<'_>]) -> Result<Vec<Run>> {
         let mut transaction = self.write().await?;
+        let mut opened = Vec::new();
+        for new in new {
+            opened.extend(self.open_one(&mut transaction, new).await?);
+        }
+        transaction.commit().await?;
+        let mut runs = Vec::new();
+        for id in opened {
+            runs.extend(self.run(id).await?);
+        }
+        Ok(runs)
+    }
+
+    async fn open_one(&self, connection: &mut SqliteConnection, new: &NewRun<'_>) -> Result<Option<RunId>> {
         let id: Option<i64> = sqlx::query_scalar(
             "insert into runs (job, slot, asked_by, state, opened_at, total, done, moved, counts, due_kind, slots,
                 starts_at, retry_of, preview, held_for)
@@ -147,21 +165,17 @@ impl Store {
         .bind(new.retry_of.map(|run| run.0))
         .bind(new.preview)
         .bind(new.held_for)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut *connection)
         .await?;
-        let Some(id) = id.map(RunId) else {
-            transaction.rollback().await?;
-            return Ok(None);
-        };
+        let Some(id) = id.map(RunId) else { return Ok(None) };
         for slot in new.covered {
-            cover(&mut transaction, new, *slot, id).await?;
+            cover(connection, (new.job, new.asked_by), *slot, id, new.now).await?;
         }
-        shards::insert(&mut transaction, id, new.shards).await?;
+        shards::insert(connection, id, new.shards).await?;
         if new.held_for.is_none() && new.starts_at <= new.now {
-            self.push_wakes_of(&mut transaction, (id, new.job, new.slot), new.shards.len()).await?;
+            self.push_wakes_of(connection, (id, new.job, new.slot), new.shards.len()).await?;
         }
-        transaction.commit().await?;
-        self.run(id).await
+        Ok(Some(id))
     }
 
     async fn push_wakes_of(
@@ -175,8 +189,8 @@ impl Store {
         push_wakes(connection, queue, &wakes).await
     }
 
-    /// Lets a held run go on; none if it is not held.
-    pub async fn run_release(&self, id: RunId, by: &str, now: Timestamp) -> Result<Option<Run>> {
+    /// Lets a held run go on; none if it is not held. It settles the slots that passed while it was held, too.
+    pub async fn run_release(&self, id: RunId, by: &str, covered: &[Timestamp], now: Timestamp) -> Result<Option<Run>> {
         let mut transaction = self.write().await?;
         let released = sqlx::query(
             "update runs set state = 'queued', released_at = $2, released_by = $3 where id = $1 and state = 'held'",
@@ -192,6 +206,9 @@ impl Store {
         }
         let row = sqlx::query(select_runs!("where id = $1")).bind(id.0).fetch_one(&mut *transaction).await?;
         let run = read_run(&row)?;
+        for slot in covered {
+            cover(&mut transaction, (&run.job, &run.asked_by), *slot, id, now).await?;
+        }
         let shards = shards::of_run(&mut transaction, id).await?.len();
         self.push_wakes_of(&mut transaction, (id, &run.job, run.slot), shards).await?;
         transaction.commit().await?;
@@ -345,18 +362,24 @@ fn found(written: u64, id: RunId) -> Result<()> {
 }
 
 /// Records an older slot as done by `by`; one that has a run of its own keeps it.
-async fn cover(connection: &mut SqliteConnection, new: &NewRun<'_>, slot: Timestamp, by: RunId) -> Result<()> {
+async fn cover(
+    connection: &mut SqliteConnection,
+    (job, asked_by): (&str, &str),
+    slot: Timestamp,
+    by: RunId,
+    now: Timestamp,
+) -> Result<()> {
     sqlx::query(
         "insert into runs (job, slot, asked_by, state, covered_by, opened_at, starts_at, finished_at, total, done,
             moved, counts, slots)
         values ($1, $2, $3, 'done', $4, $5, $5, $5, 0, 0, '{}', '{}', 1)
         on conflict (job, slot) where slot is not null do nothing",
     )
-    .bind(new.job)
+    .bind(job)
     .bind(slot.secs())
-    .bind(new.asked_by)
+    .bind(asked_by)
     .bind(by.0)
-    .bind(new.now.secs())
+    .bind(now.secs())
     .execute(connection)
     .await?;
     Ok(())

@@ -147,7 +147,7 @@ async fn what_runs_often_has_an_index() {
     store.holds().await.expect("holds");
     store.runs_to_compare("job", 7).await.expect("runs");
     store.slots("job", 7).await.expect("slots");
-    store.run_release(run, "", NOW).await.expect("not held");
+    store.run_release(run, "", &[], NOW).await.expect("not held");
     store.job_controls().await.expect("controls");
 
     let heard = statements.0.lock().expect("the statements").clone();

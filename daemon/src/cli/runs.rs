@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::jobs::{Office, Preview, RunOrder, job, open_run, preview_of_held};
+use ::jobs::{Office, Preview, RunOrder, job, open_run, preview_of_held, release as release_run};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -297,7 +297,7 @@ async fn release(books: &Books, id: RunId, yes: bool) -> anyhow::Result<u8> {
         println!("Nothing was released.");
         return Ok(FAILED);
     }
-    if office.store.run_release(id, &books::author(), now).await?.is_none() {
+    if release_run(&office, &run, &books::author(), office.clock.now()).await?.is_none() {
         return Err(NotNow("somebody released it meanwhile".to_owned()).into());
     }
     println!("Run {} goes on. Watch it: bursar runs watch {}", id.0, id.0);

@@ -176,7 +176,7 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    async fn run_job(&mut self, job: &Registered, at: Timestamp) -> anyhow::Result<()> {
+    async fn run_job(&mut self, job: &'static Registered, at: Timestamp) -> anyhow::Result<()> {
         let run = match job.wakes {
             Wakes::Calendar => jobs::open_slot(&self.office, job, at).await?,
             Wakes::Sweep => jobs::open_sweep(&self.office, job, at).await?,
@@ -203,7 +203,7 @@ impl<'a> Player<'a> {
     }
 
     /// Two workers load and decide on the same accounts before either commits.
-    async fn work_off_by_two(&mut self, job: &Registered, at: Timestamp) -> anyhow::Result<()> {
+    async fn work_off_by_two(&mut self, job: &'static Registered, at: Timestamp) -> anyhow::Result<()> {
         let all = self.all_accounts().await?;
         for batch in all.chunks(jobs::BATCH_ACCOUNTS) {
             let first = self.office.decide(batch, at).await?;

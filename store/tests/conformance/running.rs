@@ -203,9 +203,9 @@ async fn a_held_run_is_worked_on_after_its_release_alone() {
     assert_eq!(store.shard_claim(run.id, 0, "w1", NOW, until).await.expect("claim"), None);
     let holds = store.holds().await.expect("holds");
     assert_eq!(holds.iter().map(|hold| (hold.run, hold.kind)).collect::<Vec<_>>(), [(run.id, Some(DueKind::Daily))]);
-    let released = store.run_release(run.id, "cli:ann", NOW).await.expect("released").expect("it was held");
+    let released = store.run_release(run.id, "cli:ann", &[], NOW).await.expect("released").expect("it was held");
     assert_eq!((released.state, released.released_by.as_deref()), (RunState::Queued, Some("cli:ann")));
-    assert_eq!(store.run_release(run.id, "cli:ann", NOW).await.expect("asked"), None);
+    assert_eq!(store.run_release(run.id, "cli:ann", &[], NOW).await.expect("asked"), None);
     assert!(store.holds().await.expect("holds").is_empty());
     assert!(store.shard_claim(run.id, 0, "w1", NOW, until).await.expect("claim").is_some());
 }
@@ -231,7 +231,7 @@ async fn accounts_with_what_is_held_are_not_due_for_anything() {
     let new = NewRun { held_for: Some("too much"), ..new_run(Some(midnight(0)), &[]) };
     let run = store.run_open(&new).await.expect("open").expect("a run").id;
     assert_eq!((due(DueKind::Daily).await, due(DueKind::Term).await), (vec![], vec![free.id]));
-    store.run_release(run, "cli:ann", NOW).await.expect("released").expect("it was held");
+    store.run_release(run, "cli:ann", &[], NOW).await.expect("released").expect("it was held");
     assert_eq!((due(DueKind::Daily).await, due(DueKind::Term).await), (vec![held.id], vec![held.id, free.id]));
 }
 
