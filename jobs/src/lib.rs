@@ -25,6 +25,8 @@ mod office_tests;
 mod preview;
 mod reference;
 mod runs;
+#[cfg(test)]
+mod schedule_tests;
 mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;
