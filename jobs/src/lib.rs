@@ -35,6 +35,8 @@ mod stop;
 mod tally;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod withdraw_tests;
 
 pub use clock::{Clock, Stopwatch};
 pub use error::JobError;

@@ -87,7 +87,7 @@ create unique index line_period_is_billed_once on invoice_lines (period_from, ac
     where kind in ('hours', 'month', 'prorated');
 
 -- What else a price list was charged by.
-create index lines_of_use on invoice_lines (period_from, account_id) where kind in ('trial_overage', 'upgrade', 'usage');
+create index lines_of_use on invoice_lines (period_to, account_id) where kind in ('trial_overage', 'upgrade', 'usage');
 
 create unique index invoice_is_reissued_once on invoices (account_id, reissues) where reissues is not null;
 

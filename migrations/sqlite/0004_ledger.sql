@@ -44,7 +44,9 @@ insert into postings (kind, debit, credit) values
     ('invoice_brought_in', 'receivable', 'opening'),
     ('invoice_credited', 'sales', 'receivable'),
     ('invoice_credited', 'tax', 'receivable'),
-    ('payment_returned', 'receivable', 'wallet');
+    ('brought_in_credited', 'opening', 'receivable'),
+    ('payment_returned', 'receivable', 'wallet'),
+    ('card_payment_returned', 'receivable', 'wallet');
 
 create table transfers (
     account_id integer not null references accounts (id),
@@ -84,7 +86,10 @@ create table transfers (
     ),
     constraint transfer_of_period_names_it check (kind <> 'period' or (service is not null and period_from is not null)),
     constraint transfer_by_hand_is_signed check (
-        kind not in ('charge', 'bonus', 'reversal', 'invoice_credited', 'payment_returned', 'write_off')
+        kind not in (
+            'charge', 'bonus', 'reversal', 'invoice_credited', 'brought_in_credited', 'payment_returned',
+            'card_payment_returned', 'write_off'
+        )
         or (author is not null and reason is not null)
     ),
     constraint transfer_corrects_one check ((kind = 'reversal') = (corrects is not null) and corrects < number)

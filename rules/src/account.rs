@@ -145,7 +145,9 @@ pub struct Past {
     pub lines: Vec<Line>,
     /// how often they were issued anew,
     pub reissued: u32,
-    /// and whom the invoice names.
+    /// and what the card paid of it.
+    pub paid_by_card: Micros,
+    /// Whom the account's invoices name.
     pub buyer: Buyer,
 }
 

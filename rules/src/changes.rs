@@ -79,13 +79,17 @@ pub enum TransferKind {
     Reversal,
     /// A credit note over a whole invoice.
     InvoiceCredited,
-    /// What was paid of an invoice that is credited.
+    /// What of a credited invoice was still open when it was brought in.
+    BroughtInCredited,
+    /// What the wallet paid of an invoice that is credited,
     PaymentReturned,
+    /// and what the card did.
+    CardPaymentReturned,
     WriteOff,
 }
 
 impl TransferKind {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Deposit,
         Self::CardCredit,
         Self::Period,
@@ -105,7 +109,9 @@ impl TransferKind {
         Self::InvoiceBroughtIn,
         Self::Reversal,
         Self::InvoiceCredited,
+        Self::BroughtInCredited,
         Self::PaymentReturned,
+        Self::CardPaymentReturned,
         Self::WriteOff,
     ];
 
@@ -130,7 +136,9 @@ impl TransferKind {
             Self::InvoiceBroughtIn => "invoice_brought_in",
             Self::Reversal => "reversal",
             Self::InvoiceCredited => "invoice_credited",
+            Self::BroughtInCredited => "brought_in_credited",
             Self::PaymentReturned => "payment_returned",
+            Self::CardPaymentReturned => "card_payment_returned",
             Self::WriteOff => "write_off",
         }
     }
@@ -154,7 +162,8 @@ impl TransferKind {
             Self::DebtBroughtIn => (L::Wallet, L::Opening),
             Self::InvoiceBroughtIn => (L::Receivable, L::Opening),
             Self::InvoiceCredited => (L::Sales, L::Receivable),
-            Self::PaymentReturned => (L::Receivable, L::Wallet),
+            Self::BroughtInCredited => (L::Opening, L::Receivable),
+            Self::PaymentReturned | Self::CardPaymentReturned => (L::Receivable, L::Wallet),
             Self::WriteOff => (L::BadDebt, L::Receivable),
         }
     }
@@ -163,13 +172,23 @@ impl TransferKind {
     pub const fn entry(self) -> Option<&'static str> {
         match self {
             Self::Deposit | Self::CardCredit | Self::Period | Self::Upgrade | Self::Downgrade => Some(self.name()),
-            Self::Dispute | Self::Waiver | Self::Reversal | Self::PaymentReturned => Some(self.name()),
+            Self::Dispute | Self::Waiver | Self::Reversal => Some(self.name()),
+            Self::PaymentReturned | Self::CardPaymentReturned => Some(self.name()),
             Self::BroughtIn | Self::DebtBroughtIn => Some(self.name()),
             Self::Charge | Self::Bonus => Some("adjustment"),
             Self::InvoicePaidByWallet => Some("invoice_payment"),
             Self::RefundApproved => Some("refund"),
             Self::InvoiceIssued | Self::InvoicePaidByCard | Self::RefundSent | Self::InvoiceBroughtIn => None,
-            Self::InvoiceCredited | Self::WriteOff => None,
+            Self::InvoiceCredited | Self::BroughtInCredited | Self::WriteOff => None,
+        }
+    }
+
+    /// +1 where it brings in money from outside, that can be refunded, −1 where it takes it back (rule 3.4).
+    pub const fn brought_in_sign(self) -> i64 {
+        match self {
+            Self::Deposit | Self::CardCredit | Self::CardPaymentReturned => 1,
+            Self::Dispute | Self::RefundApproved => -1,
+            _ => 0,
         }
     }
 

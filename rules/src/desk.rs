@@ -230,9 +230,9 @@ impl<'a> Desk<'a> {
             -1 => self.account.wallet.checked_sub(amount)?,
             _ => self.account.wallet,
         };
-        self.account.brought_in = match kind {
-            TransferKind::Deposit | TransferKind::CardCredit => self.account.brought_in.checked_add(amount)?,
-            TransferKind::Dispute | TransferKind::RefundApproved => self.account.brought_in.checked_sub(amount)?,
+        self.account.brought_in = match kind.brought_in_sign() {
+            1 => self.account.brought_in.checked_add(amount)?,
+            -1 => self.account.brought_in.checked_sub(amount)?,
             _ => self.account.brought_in,
         };
         let Details { service, invoice, period, basis, author, reason, corrects } = details;
@@ -309,6 +309,15 @@ impl<'a> Desk<'a> {
     pub fn lines_of(&self, invoice: InvoiceNumber) -> Vec<Line> {
         let here = self.lines.iter().filter(|(number, _)| *number == invoice).map(|(_, line)| line);
         self.account.past.lines.iter().chain(here).cloned().collect()
+    }
+
+    /// What the card paid of an invoice, here or before.
+    pub fn paid_by_card(&self, invoice: InvoiceNumber) -> Result<Micros, OutOfRange> {
+        let by_card = |transfer: &&Transfer| {
+            transfer.kind == TransferKind::InvoicePaidByCard && transfer.invoice == Some(invoice)
+        };
+        let here = self.transfers.iter().filter(by_card);
+        here.map(|transfer| transfer.amount).try_fold(self.account.past.paid_by_card, Micros::checked_add)
     }
 
     pub fn use_receipt(&mut self, id: i64, at: Timestamp) {

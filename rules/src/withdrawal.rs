@@ -1,6 +1,9 @@
 //! Whether a published price list can be taken back: nothing may have been charged by it.
 
+use std::collections::BTreeSet;
+
 use crate::basis::{Basis, Priced};
+use crate::money::Quantity;
 use crate::prices::{Order, PriceBook, PriceList};
 use crate::service::{Service, TrialTraffic};
 use crate::time::Timestamp;
@@ -21,7 +24,7 @@ impl Candidate<'_> {
             return self.is_of(of);
         }
         match basis {
-            Basis::Usage { plan, .. } => self.prices(plan, from),
+            Basis::Usage { plan, component, .. } => self.prices(plan, from) || self.alone_has(plan, component),
             // These don't say by which plan: by the one that it has, as far as anybody knows.
             Basis::NewOverage { .. } | Basis::TrialTraffic { .. } => self.list.contains_key(plan),
             _ => false,
@@ -38,7 +41,15 @@ impl Candidate<'_> {
         let pending = meter.pending.iter().any(|line| self.priced(&line.basis, plan, line.period.from));
         let measured = meter.stretches.iter().any(|stretch| self.prices(&stretch.order.plan, stretch.period.from));
         let traffic = meter.trial_traffic != TrialTraffic::default() && self.list.contains_key(plan);
-        (pending || measured || traffic).then_some("has lines priced by it that wait for their invoice")
+        let used = meter.usage.iter().any(|(component, usage)| self.alone_has(&usage.plan, component));
+        (pending || measured || traffic || used).then_some("has lines priced by it that wait for their invoice")
+    }
+
+    /// Whether no other list has this component of a plan.
+    fn alone_has(&self, plan: &str, component: &str) -> bool {
+        let quantities = [(component.to_owned(), Quantity::ZERO)].into();
+        let order = Order { plan: plan.to_owned(), quantities, options: BTreeSet::new() };
+        self.list.contains_key(plan) && !self.without.knows(&order)
     }
 
     fn is_of(&self, priced: &Priced) -> bool {
@@ -53,7 +64,7 @@ impl Candidate<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use super::*;
     use crate::money::{Micros, Price};

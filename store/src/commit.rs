@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use rules::{
-    AccountId, Answer, Changes, CreditNote, DueKind, Event, Intent, Invoice, Reissue, Service, Timestamp, Transfer,
+    AccountId, Answer, Buyer, Changes, CreditNote, DueKind, Event, Intent, Invoice, Reissue, Service, Timestamp,
+    Transfer,
 };
 use sqlx::query_builder::QueryBuilder;
 use sqlx::{Row, Sqlite};
@@ -110,6 +111,7 @@ async fn write_all(
         write::accounts(work, &fresh).await?;
         write::services(work, &rows.services).await?;
         write::invoices(work, &rows.invoices, stamp).await?;
+        write::buyers(work, &rows.buyers).await?;
         write::credit_notes(work, &rows.credit_notes, stamp).await?;
         write::lines(work, &rows.lines).await?;
         write::transfers(work, &rows.transfers, stamp).await?;
@@ -151,6 +153,7 @@ async fn outcomes(work: &mut Work<'_>, batch: &[Commit]) -> Result<Vec<Outcome>>
 struct Rows<'a> {
     services: Vec<(Of<'a, Service>, bool)>,
     invoices: Vec<(Of<'a, Invoice>, Option<&'a Reissue>)>,
+    buyers: Vec<Of<'a, Buyer>>,
     credit_notes: Vec<Of<'a, CreditNote>>,
     lines: Vec<PlacedLine<'a>>,
     transfers: Vec<(Of<'a, Transfer>, &'a str)>,
@@ -189,6 +192,8 @@ impl<'a> Rows<'a> {
         self.transfers.extend(changes.transfers.iter().map(|what| (Of { account, what }, currency)));
         let invoices = changes.invoices.iter();
         self.invoices.extend(invoices.map(|what| (Of { account, what }, reissue(what.number))));
+        let named = changes.reissues.iter().rfind(|reissue| !reissue.buyer.is_empty());
+        self.buyers.extend(named.map(|reissue| Of { account, what: &reissue.buyer }));
         self.credit_notes.extend(changes.credit_notes.iter().map(|what| Of { account, what }));
         self.events.extend(changes.events.iter().map(|what| Of { account, what }));
         self.intents.extend(changes.new_intents.iter().map(|what| Of { account, what }));

@@ -1,6 +1,6 @@
 //! What an action takes back, as it stands in the books: loaded for that action alone.
 
-use rules::{Account, Action, Buyer, Kind, Line, Past, Transfer};
+use rules::{Account, Action, Buyer, Kind, Line, Micros, Past, Transfer};
 use sqlx::SqliteConnection;
 
 use crate::Result;
@@ -16,7 +16,15 @@ const CHARGES: &str = "select number, kind, amount, effective_at, period_from, p
 const LINES: &str = "select service, kind, period_from, period_to, amount, basis from invoice_lines
     where account_id = $1 and invoice = $2 order by position";
 
-const ISSUED: &str = "select reissue, buyer from invoices where account_id = $1 and number = $2";
+const REISSUE: &str = "select reissue from invoices where account_id = $1 and number = $2";
+
+const PAID_BY_CARD: &str = "select cast(coalesce(sum(amount), 0) as bigint) from transfers
+    where account_id = $1 and invoice = $2 and kind = 'invoice_paid_by_card'";
+
+const BUYER: &str = "select email, person, address, company, tax_id from account_details where account_id = $1";
+
+/// What an invoice says of its buyer, in the order of those columns.
+pub const BUYER_KEYS: [&str; 5] = ["email", "name", "address", "company", "tax_id"];
 
 /// For an account whose services are loaded already.
 pub async fn of(
@@ -55,15 +63,26 @@ async fn of_invoice(
     number: i64,
 ) -> Result<std::result::Result<Past, Problem>> {
     let rows = sqlx::query(LINES).bind(account.id.0).bind(number).fetch_all(&mut *connection).await?;
-    let issued = sqlx::query(ISSUED).bind(account.id.0).bind(number).fetch_optional(&mut *connection).await?;
+    let issued = sqlx::query(REISSUE).bind(account.id.0).bind(number).fetch_optional(&mut *connection).await?;
+    let by_card: i64 =
+        sqlx::query_scalar(PAID_BY_CARD).bind(account.id.0).bind(number).fetch_one(&mut *connection).await?;
+    let details = sqlx::query(BUYER).bind(account.id.0).fetch_optional(&mut *connection).await?;
     let read = || -> std::result::Result<Past, Problem> {
         let lines = rows.iter().map(|row| read_line(&mut Cells::of(row))).collect::<std::result::Result<_, _>>()?;
         let Some(row) = &issued else { return Ok(Past::default()) };
-        let mut cells = Cells::of(row);
-        let (reissued, buyer) = (cells.small()?, cells.maybe_json::<Buyer>()?);
-        Ok(Past { lines, reissued, buyer: buyer.unwrap_or_default(), ..Past::default() })
+        let reissued = Cells::of(row).small()?;
+        let buyer = details.as_ref().map(|row| read_buyer(&mut Cells::of(row))).transpose()?.unwrap_or_default();
+        Ok(Past { lines, reissued, paid_by_card: Micros::new(by_card), buyer, ..Past::default() })
     };
     Ok(read())
+}
+
+fn read_buyer(cells: &mut Cells<'_>) -> std::result::Result<Buyer, Problem> {
+    let mut buyer = Buyer::new();
+    for key in BUYER_KEYS {
+        buyer.extend(cells.maybe_text()?.map(|value| (key.to_owned(), value)));
+    }
+    Ok(buyer)
 }
 
 fn read_charge(cells: &mut Cells<'_>, service: i64) -> std::result::Result<Transfer, Problem> {

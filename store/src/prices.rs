@@ -36,6 +36,8 @@ pub enum Published {
     Moved,
     /// An account is settled to this second, which the list would price anew.
     Settled(Timestamp),
+    /// It is past the second at which the list was to take effect.
+    Past(Timestamp),
 }
 
 /// A living service with whose it is.
@@ -76,7 +78,7 @@ impl Store {
     }
 
     /// Publishes a list that was looked at with the lists of `seen`, unless an account is settled to when it
-    /// takes effect, or beyond. That reads all accounts, as nothing else that writes does.
+    /// takes effect, or beyond, or that second went by. That reads all accounts, as nothing else that writes does.
     pub async fn price_list_publish(
         &self,
         list: &PriceList,
@@ -93,6 +95,9 @@ impl Store {
             sqlx::query_scalar("select max(settled_at) from accounts").fetch_one(&mut *transaction).await?;
         if let Some(settled) = settled.filter(|settled| *settled >= effective_at.secs()) {
             return Ok(Published::Settled(Timestamp::from_secs(settled)));
+        }
+        if settled.is_some() && effective_at < recorded_at {
+            return Ok(Published::Past(recorded_at));
         }
         let id = insert(&mut transaction, list, effective_at, author, recorded_at).await?;
         transaction.commit().await?;

@@ -1,7 +1,8 @@
 //! Withdrawing a price list that nothing was charged by.
 //!
-//! It is looked for in the transaction that withdraws: what was decided with the list and is not committed by
-//! then is refused by the revision. Each question reads from the second at which the list took effect.
+//! All is looked at before, in a snapshot; the transaction that withdraws looks at what came since, for it keeps
+//! everybody else waiting. What was decided with the list and is not committed by then is refused by the revision.
+//! Each question reads from the second at which the list took effect.
 
 use rules::{Basis, Candidate, Timestamp};
 use sqlx::sqlite::SqliteRow;
@@ -27,71 +28,121 @@ pub enum Withdrawal {
     Used(String),
 }
 
-/// What was charged for what began behind a place: where it stands (a second, an account, a number), what it is,
-/// the service and its plan, and the basis.
+macro_rules! of_transfer {
+    ($from:literal) => {
+        concat!(
+            $from,
+            ", a.name, t.kind || ' ' || t.account_id || '/' || t.number, s.name, s.plan, t.basis
+            from transfers t
+            join accounts a on a.id = t.account_id
+            join services s on s.account_id = t.account_id and s.number = t.service"
+        )
+    };
+}
+
+macro_rules! of_line {
+    () => {
+        "l.period_from, a.name, 'a line of invoice ' || l.account_id || '/' || l.invoice, s.name, s.plan, l.basis
+        from invoice_lines l
+        join accounts a on a.id = l.account_id
+        join services s on s.account_id = l.account_id and s.number = l.service"
+    };
+}
+
+/// What was charged, behind a place: where it stands (a second, an account, a number), from when it is, whose and
+/// what, the service and its plan, and the basis. What use is of may have begun before the list, which alone has
+/// its component.
 const CHARGED: [&str; 4] = [
-    "select t.period_from, t.account_id, t.service, a.name, t.kind || ' ' || t.account_id || '/' || t.number, s.name,
-        s.plan, t.basis
-    from transfers t
-    join accounts a on a.id = t.account_id
-    join services s on s.account_id = t.account_id and s.number = t.service
-    where t.kind = 'period' and (t.period_from, t.account_id, t.service) > ($1, $2, $3)
-    order by t.period_from, t.account_id, t.service limit $4",
-    "select t.effective_at, t.account_id, t.number, a.name, t.kind || ' ' || t.account_id || '/' || t.number, s.name,
-        s.plan, t.basis
-    from transfers t
-    join accounts a on a.id = t.account_id
-    join services s on s.account_id = t.account_id and s.number = t.service
-    where t.kind in ('card_credit', 'downgrade', 'upgrade') and t.basis is not null
-        and (t.effective_at, t.account_id, t.number) > ($1, $2, $3)
-    order by t.effective_at, t.account_id, t.number limit $4",
-    "select l.period_from, l.account_id, l.service, a.name, 'a line of invoice ' || l.account_id || '/' || l.invoice,
-        s.name, s.plan, l.basis
-    from invoice_lines l
-    join accounts a on a.id = l.account_id
-    join services s on s.account_id = l.account_id and s.number = l.service
-    where l.kind in ('hours', 'month', 'prorated') and (l.period_from, l.account_id, l.service) > ($1, $2, $3)
-    order by l.period_from, l.account_id, l.service limit $4",
+    concat!(
+        "select t.period_from, t.account_id, t.service, ",
+        of_transfer!("t.period_from"),
+        " where t.kind = 'period' and (t.period_from, t.account_id, t.service) > ($1, $2, $3)
+        order by t.period_from, t.account_id, t.service limit $4"
+    ),
+    concat!(
+        "select t.effective_at, t.account_id, t.number, ",
+        of_transfer!("t.effective_at"),
+        " where t.kind <> 'period' and t.kind in ('card_credit', 'downgrade', 'upgrade') and t.basis is not null
+            and (t.effective_at, t.account_id, t.number) > ($1, $2, $3)
+        order by t.effective_at, t.account_id, t.number limit $4"
+    ),
+    concat!(
+        "select l.period_from, l.account_id, l.service, ",
+        of_line!(),
+        " where l.kind in ('hours', 'month', 'prorated') and (l.period_from, l.account_id, l.service) > ($1, $2, $3)
+        order by l.period_from, l.account_id, l.service limit $4"
+    ),
     // No invoice has a million lines.
-    "select l.period_from, l.account_id, l.invoice * 1000000 + l.position, a.name,
-        'a line of invoice ' || l.account_id || '/' || l.invoice, s.name, s.plan, l.basis
-    from invoice_lines l
-    join accounts a on a.id = l.account_id
-    join services s on s.account_id = l.account_id and s.number = l.service
-    where l.kind in ('trial_overage', 'upgrade', 'usage')
-        and (l.period_from, l.account_id, l.invoice * 1000000 + l.position) > ($1, $2, $3)
-    order by l.period_from, l.account_id, l.invoice * 1000000 + l.position limit $4",
+    concat!(
+        "select l.period_to, l.account_id, l.invoice * 1000000 + l.position, ",
+        of_line!(),
+        " where l.kind in ('trial_overage', 'upgrade', 'usage')
+            and (l.period_to, l.account_id, l.invoice * 1000000 + l.position) > ($1, $2, $3)
+        order by l.period_to, l.account_id, l.invoice * 1000000 + l.position limit $4"
+    ),
 ];
+
+/// Of one account, from this number of its transfers or invoices on.
+const TRANSFERS_SINCE: &str = concat!(
+    "select ",
+    of_transfer!("coalesce(t.period_from, t.effective_at)"),
+    " where t.account_id = $1 and t.number >= $2 and t.basis is not null
+        and t.kind in ('period', 'card_credit', 'downgrade', 'upgrade')
+        and case t.kind when 'period' then t.period_from else t.effective_at end >= $3"
+);
+
+const LINES_SINCE: &str =
+    concat!("select ", of_line!(), " where l.account_id = $1 and l.invoice >= $2 and l.period_to > $3");
 
 /// Rows that one look takes: a wrong list is mostly found in the first.
 const PAGE: i64 = 1_000;
 
+/// Cells of a row's place.
+const PLACE: usize = 3;
+
 impl Store {
     /// Marks a list as withdrawn, or says what stands against it.
     pub async fn price_list_withdraw(&self, id: i64, by: &str, reason: &str, now: Timestamp) -> Result<Withdrawal> {
-        let mut transaction = self.write().await?;
-        let lists = read_all(&mut transaction).await?;
-        let Some(place) = lists.iter().position(|list| list.id == id) else { return Ok(Withdrawal::NoSuchList) };
-        if lists[place].withdrawn.is_some() {
-            return Ok(Withdrawal::Already);
+        loop {
+            // The long look first, in a snapshot: meanwhile everybody else writes.
+            let mut snapshot = self.snapshot().await?;
+            let lists = read_all(&mut snapshot).await?;
+            let Some(place) = lists.iter().position(|list| list.id == id) else { return Ok(Withdrawal::NoSuchList) };
+            if lists[place].withdrawn.is_some() {
+                return Ok(Withdrawal::Already);
+            }
+            if let Some(needed) = needed_by(&lists, place) {
+                return Ok(needed);
+            }
+            let others = lists.iter().enumerate().filter(|(index, _)| *index != place).map(|(_, list)| list.clone());
+            let (with, without) = (laid(lists.iter().cloned())?, laid(others)?);
+            let (since, list) = (lists[place].effective_at, &lists[place].list);
+            let candidate = Candidate { since, list, with: &with, without: &without };
+            let marks = marks(&mut snapshot).await?;
+            if let Some(used) = used(&mut snapshot, &candidate).await? {
+                return Ok(Withdrawal::Used(used));
+            }
+            snapshot.commit().await?;
+
+            let mut transaction = self.write().await?;
+            if read_all(&mut transaction).await? != lists {
+                continue;
+            }
+            if let Some(used) = used_since(&mut transaction, &candidate, &marks).await? {
+                return Ok(Withdrawal::Used(used));
+            }
+            sqlx::query(
+                "update price_lists set withdrawn_at = $2, withdrawn_by = $3, withdrawal_reason = $4 where id = $1",
+            )
+            .bind(id)
+            .bind(now.secs())
+            .bind(by)
+            .bind(reason)
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            return Ok(Withdrawal::Done);
         }
-        if let Some(needed) = needed_by(&lists, place) {
-            return Ok(needed);
-        }
-        if let Some(used) = used(&mut transaction, &lists, place).await? {
-            return Ok(Withdrawal::Used(used));
-        }
-        sqlx::query(
-            "update price_lists set withdrawn_at = $2, withdrawn_by = $3, withdrawal_reason = $4 where id = $1",
-        )
-        .bind(id)
-        .bind(now.secs())
-        .bind(by)
-        .bind(reason)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(Withdrawal::Done)
     }
 }
 
@@ -106,29 +157,68 @@ fn needed_by(lists: &[PublishedList], place: usize) -> Option<Withdrawal> {
     })
 }
 
-async fn used(connection: &mut SqliteConnection, lists: &[PublishedList], place: usize) -> Result<Option<String>> {
-    let published = &lists[place];
-    let others = lists.iter().enumerate().filter(|(index, _)| *index != place).map(|(_, list)| list.clone());
-    let (with, without) = (laid(lists.iter().cloned())?, laid(others)?);
-    let (since, list) = (published.effective_at, &published.list);
-    let candidate = Candidate { since, list, with: &with, without: &without };
-    for plan in list.keys() {
-        if let Some(held) = held(connection, plan, &candidate).await? {
+/// Looks at all that may have been priced by the list, page by page.
+async fn used(connection: &mut SqliteConnection, candidate: &Candidate<'_>) -> Result<Option<String>> {
+    for plan in candidate.list.keys() {
+        if let Some(held) = held(connection, plan, candidate).await? {
             return Ok(Some(held));
         }
     }
     for question in CHARGED {
-        let mut after = (since.secs(), i64::MIN, i64::MIN);
+        let mut after = (candidate.since.secs(), i64::MIN, i64::MIN);
         loop {
             let page = sqlx::query(question).bind(after.0).bind(after.1).bind(after.2).bind(PAGE);
             let rows: Vec<SqliteRow> = page.fetch_all(&mut *connection).await?;
             let Some(last) = rows.last() else { break };
             after = place_of(last).map_err(unreadable_books)?;
-            for row in &rows {
-                if let Some(charged) = charged(row, &candidate).map_err(unreadable_books)? {
-                    return Ok(Some(charged));
-                }
+            if let Some(charged) = first_charged(&rows, PLACE, candidate)? {
+                return Ok(Some(charged));
             }
+        }
+    }
+    Ok(None)
+}
+
+/// How far an account was: its version, and the numbers of its next transfer and invoice.
+type Mark = (i64, i64, i64, i64);
+
+async fn marks(connection: &mut SqliteConnection) -> Result<Vec<Mark>> {
+    let question = "select id, version, next_transfer, next_invoice from accounts order by id";
+    Ok(sqlx::query_as(question).fetch_all(connection).await?)
+}
+
+/// Looks at what came since those marks: on accounts that moved, beyond where they were.
+async fn used_since(
+    connection: &mut SqliteConnection,
+    candidate: &Candidate<'_>,
+    before: &[Mark],
+) -> Result<Option<String>> {
+    for (account, version, _, _) in marks(connection).await? {
+        let before = before.binary_search_by_key(&account, |mark| mark.0).ok().map(|index| before[index]);
+        let (_, known, transfer, invoice) = before.unwrap_or((account, -1, 0, 0));
+        if known == version {
+            continue;
+        }
+        let question = format!("select {} from services where account_id = $1", service_row::COLUMNS);
+        let services = sqlx::query(AssertSqlSafe(question)).bind(account).fetch_all(&mut *connection).await?;
+        if let Some(held) = first_held(&services, candidate)? {
+            return Ok(Some(held));
+        }
+        for (question, from) in [(TRANSFERS_SINCE, transfer), (LINES_SINCE, invoice)] {
+            let rows = sqlx::query(question).bind(account).bind(from).bind(candidate.since.secs());
+            if let Some(charged) = first_charged(&rows.fetch_all(&mut *connection).await?, 0, candidate)? {
+                return Ok(Some(charged));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Of rows that have so many cells in front.
+fn first_charged(rows: &[SqliteRow], in_front: usize, candidate: &Candidate<'_>) -> Result<Option<String>> {
+    for row in rows {
+        if let Some(charged) = charged(row, in_front, candidate).map_err(unreadable_books)? {
+            return Ok(Some(charged));
         }
     }
     Ok(None)
@@ -139,24 +229,48 @@ fn place_of(row: &SqliteRow) -> std::result::Result<(i64, i64, i64), Problem> {
     Ok((cells.int()?, cells.int()?, cells.int()?))
 }
 
-fn charged(row: &SqliteRow, candidate: &Candidate<'_>) -> std::result::Result<Option<String>, Problem> {
+fn charged(
+    row: &SqliteRow,
+    in_front: usize,
+    candidate: &Candidate<'_>,
+) -> std::result::Result<Option<String>, Problem> {
     let mut cells = Cells::of(row);
-    let (from, _, _) = (cells.time()?, cells.int()?, cells.int()?);
-    let (account, what, service, plan) = (cells.text()?, cells.text()?, cells.text()?, cells.text()?);
-    let basis: Basis = cells.json()?;
+    for _ in 0..in_front {
+        cells.int()?;
+    }
+    let (from, account, what) = (cells.time()?, cells.text()?, cells.text()?);
+    let (service, plan, basis): (String, String, Basis) = (cells.text()?, cells.text()?, cells.json()?);
     let of = || format!("account `{account}`: service `{service}`: {what} of {from}");
     Ok(candidate.priced(&basis, &plan, from).then(of))
 }
 
-/// The first service of `plan` that holds something of the list.
+/// The first service of `plan` that holds something of the list, be it stopped or long gone.
 async fn held(connection: &mut SqliteConnection, plan: &str, candidate: &Candidate<'_>) -> Result<Option<String>> {
-    let question = format!("select {} from services where plan = $1 and finished = 0", service_row::COLUMNS);
-    let rows = sqlx::query(AssertSqlSafe(question)).bind(plan).fetch_all(connection).await?;
-    for row in &rows {
+    let question = format!(
+        "select {} from services where plan = $1 and (account_id, number) > ($2, $3)
+        order by account_id, number limit $4",
+        service_row::COLUMNS
+    );
+    let mut after = (i64::MIN, i64::MIN);
+    loop {
+        let page = sqlx::query(AssertSqlSafe(question.as_str())).bind(plan).bind(after.0).bind(after.1).bind(PAGE);
+        let rows = page.fetch_all(&mut *connection).await?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        let mut cells = Cells::of(last);
+        after = (cells.int().map_err(unreadable_books)?, cells.int().map_err(unreadable_books)?);
+        if let Some(held) = first_held(&rows, candidate)? {
+            return Ok(Some(held));
+        }
+    }
+}
+
+fn first_held(rows: &[SqliteRow], candidate: &Candidate<'_>) -> Result<Option<String>> {
+    for row in rows {
         let mut cells = Cells::of(row);
         let _account = cells.int().map_err(unreadable_books)?;
         let service = service_row::read(&mut cells).map_err(unreadable_books)?;
-        if let Some(held) = candidate.holds(&service) {
+        let held = candidate.list.contains_key(&service.order.plan).then(|| candidate.holds(&service)).flatten();
+        if let Some(held) = held {
             return Ok(Some(format!("service `{}` {held}", service.name)));
         }
     }

@@ -1,7 +1,7 @@
 //! The rows that a batch of decisions writes: for each table one multi-row statement in a few sizes.
 
 use rules::{
-    AccountId, CreditNote, Event, Intent, Invoice, InvoiceNumber, Line, Reissue, Service, Timestamp, Transfer,
+    AccountId, Buyer, CreditNote, Event, Intent, Invoice, InvoiceNumber, Line, Reissue, Service, Timestamp, Transfer,
 };
 use serde::Serialize;
 
@@ -9,6 +9,7 @@ use crate::accounts::standing_names;
 use crate::bulk::Work;
 use crate::commit::{Commit, Stamp};
 use crate::due::daily_due;
+use crate::past::BUYER_KEYS;
 use crate::service_row::StateColumns;
 use crate::{Result, StoreError};
 
@@ -174,6 +175,26 @@ pub async fn invoices(
                 .push_bind(reissue.map(|reissue| reissue.of))
                 .push_bind(reissue.map_or(0, |reissue| i64::from(reissue.times)))
                 .push_bind(buyer.clone());
+        },
+        tail,
+    )
+    .await?;
+    Ok(())
+}
+
+/// What an invoice issued anew says of its buyer is so for invoices to come as well (rule 9.6).
+pub async fn buyers(work: &mut Work<'_>, rows: &[Of<'_, Buyer>]) -> Result<()> {
+    let head = "insert into account_details (account_id, email, person, address, company, tax_id) ";
+    let tail = " on conflict (account_id) do update set email = excluded.email, person = excluded.person,
+        address = excluded.address, company = excluded.company, tax_id = excluded.tax_id";
+    work.values(
+        head,
+        rows,
+        |cells, of| {
+            cells.push_bind(of.account.0);
+            for key in BUYER_KEYS {
+                cells.push_bind(of.what.get(key).cloned());
+            }
         },
         tail,
     )

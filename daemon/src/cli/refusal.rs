@@ -96,7 +96,8 @@ fn not_allowed(action: &Action, account: &Account) -> String {
         return format!("account `{name}` is closed, and takes nothing any more");
     }
     if let Action::CreditInvoice { .. } = action {
-        return "it was issued elsewhere, before its account came here: credit it there, and write it off here"
+        return "it was issued elsewhere, before its account came here, and its lines are not here: credit it without \
+            --reissue, and bill it anew by `bursar accounts adjust`"
             .to_owned();
     }
     let service = action.service().and_then(|service| account.service(service));

@@ -92,11 +92,15 @@ impl Desk<'_> {
         self.require_open()?;
         let invoice = self.account.invoices[index].clone();
         // One that was issued elsewhere has no lines here, and was never in our sales.
-        require(!self.lines_of(number).is_empty(), Refusal::NotAllowed)?;
+        let is_ours = !self.lines_of(number).is_empty();
+        require(is_ours || reissue.is_none(), Refusal::NotAllowed)?;
         require(invoice.credited_at.is_none() && invoice.written_off.is_zero(), Refusal::InvalidState)?;
         let of_invoice = || Details { invoice: Some(number), ..signed.details() };
-        self.book(now, TransferKind::InvoiceCredited, invoice.total, of_invoice())?;
-        self.book(now, TransferKind::PaymentReturned, invoice.paid, of_invoice())?;
+        let credited = if is_ours { TransferKind::InvoiceCredited } else { TransferKind::BroughtInCredited };
+        self.book(now, credited, invoice.total, of_invoice())?;
+        let by_card = self.paid_by_card(number)?;
+        self.book(now, TransferKind::PaymentReturned, invoice.paid.checked_sub(by_card)?, of_invoice())?;
+        self.book(now, TransferKind::CardPaymentReturned, by_card, of_invoice())?;
         self.write_credit_note(CreditNote {
             invoice: number,
             issued_at: now,

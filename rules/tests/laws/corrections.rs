@@ -234,6 +234,30 @@ fn a_saved_card_is_charged_for_an_invoice_that_is_issued_anew() {
     assert_eq!(case.books.charges.len(), 2);
 }
 
+/// What a card paid is money from outside wherever it lies: it can leave as it came (rule 3.4).
+#[test]
+fn what_a_card_paid_can_be_refunded_once_it_is_credited() {
+    let mut case = Case::new("2026-03-11T16:00:00Z");
+    case.books = case.world.open(with_card("ann"), at("2026-03-11T16:00:00Z"));
+    case.act("2026-03-11T16:00:00Z", create("m", "month"));
+    case.act("2026-03-12T00:00:00Z", adjust("5"));
+    case.settle("2026-04-01T00:00:00Z");
+    assert_eq!((case.books.invoices[&0].paid, case.books.account().brought_in), (micros("19.87"), Micros::ZERO));
+    assert_eq!(case.act("2026-04-02T00:00:00Z", credit(0, None)), "19.870000");
+    assert_eq!(
+        kinds(&case.books)[4..],
+        [TransferKind::InvoiceCredited, TransferKind::PaymentReturned, TransferKind::CardPaymentReturned,]
+    );
+    assert_eq!(case.books.account().brought_in, micros("14.87"), "the bonus stays one");
+    // Its own lines wait for nobody any more; the rest of the month is.
+    assert_eq!(case.act("2026-04-02T00:00:00Z", cancel("m", rules::CancelWhen::Now)), "19.870000");
+    case.settle("2026-05-01T00:00:00Z");
+    let closed = rules::Action::CloseAccount { rest: Some(rules::Rest::Refund) };
+    assert_eq!(case.act("2026-05-01T00:00:00Z", closed), "0.000000");
+    let sent = case.books.transfers.iter().rev().find(|transfer| transfer.kind == TransferKind::RefundSent);
+    assert_eq!(sent.map(|sent| sent.amount), Some(micros("14.87")));
+}
+
 #[test]
 fn what_is_open_is_written_off() {
     let mut case = partly_paid();

@@ -62,7 +62,9 @@ fn wallet(books: &Books) {
         let takes = transfer.kind.wallet_sign() < 0 && transfer.kind != TransferKind::Dispute;
         assert!(!takes || wallet >= 0, "{transfer:?} makes the wallet negative");
         brought_in += match transfer.kind {
-            TransferKind::Deposit | TransferKind::CardCredit => transfer.amount.get(),
+            TransferKind::Deposit | TransferKind::CardCredit | TransferKind::CardPaymentReturned => {
+                transfer.amount.get()
+            }
             TransferKind::Dispute | TransferKind::RefundApproved => -transfer.amount.get(),
             _ => 0,
         };
@@ -150,6 +152,7 @@ fn invoices(books: &Books) {
     let numbers: Vec<i64> = books.invoices.keys().copied().collect();
     assert!(numbers.iter().zip(0..).all(|(number, place)| *number == place), "a gap between invoices");
     let mut paid: BTreeMap<InvoiceNumber, i64> = BTreeMap::new();
+    let mut by_card: BTreeMap<InvoiceNumber, i64> = BTreeMap::new();
     let mut issued: Vec<InvoiceNumber> = Vec::new();
     let mut closed: BTreeSet<InvoiceNumber> = BTreeSet::new();
     for transfer in &books.transfers {
@@ -163,18 +166,22 @@ fn invoices(books: &Books) {
                 if transfer.kind == TransferKind::InvoicePaidByWallet {
                     let older = issued.iter().filter(|older| **older < number && !closed.contains(*older));
                     for older in older {
-                        assert_eq!(paid.get(older), totals.get(older), "{number} was paid before {older}");
+                        let settled = [&paid, &by_card].iter().filter_map(|paid| paid.get(older)).sum::<i64>();
+                        assert_eq!(Some(&settled), totals.get(older), "{number} was paid before {older}");
                     }
                 }
-                *paid.entry(number).or_default() += transfer.amount.get();
+                let of = if transfer.kind == TransferKind::InvoicePaidByCard { &mut by_card } else { &mut paid };
+                *of.entry(number).or_default() += transfer.amount.get();
             }
             TransferKind::InvoiceCredited => {
                 assert_eq!(transfer.amount.get(), totals[&number], "an invoice is credited whole");
                 assert!(closed.insert(number), "{number} is taken back twice");
             }
             TransferKind::PaymentReturned => assert_eq!(Some(&transfer.amount.get()), paid.get(&number)),
+            TransferKind::CardPaymentReturned => assert_eq!(Some(&transfer.amount.get()), by_card.get(&number)),
             TransferKind::WriteOff => {
-                let rest = totals[&number] - paid.get(&number).copied().unwrap_or_default();
+                let of = |paid: &BTreeMap<InvoiceNumber, i64>| paid.get(&number).copied().unwrap_or_default();
+                let rest = totals[&number] - of(&paid) - of(&by_card);
                 assert_eq!(transfer.amount.get(), rest, "what is open is written off");
                 assert!(closed.insert(number), "{number} is taken back twice");
             }
@@ -184,7 +191,8 @@ fn invoices(books: &Books) {
     for invoice in books.invoices.values() {
         let number = invoice.number;
         assert_eq!(invoice.total.get(), totals[&number]);
-        assert_eq!(invoice.paid.get(), paid.get(&number).copied().unwrap_or_default());
+        let of = |paid: &BTreeMap<InvoiceNumber, i64>| paid.get(&number).copied().unwrap_or_default();
+        assert_eq!(invoice.paid.get(), of(&paid) + of(&by_card));
         let anew = books.reissued(number) > 0;
         assert!(anew || invoice.issued_at == invoice.issued_at.month_start(), "issued at 00:00 on the 1st (rule 6.1)");
         if let Some(trial) = &books.account().trial {

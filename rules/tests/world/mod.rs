@@ -206,8 +206,11 @@ impl Books {
             let own = self.lines.iter().filter(|(invoice, _)| *invoice == number);
             past.lines = own.map(|(_, line)| line.clone()).collect();
             let issued = self.reissues.iter().find(|reissue| reissue.number == number);
-            (past.reissued, past.buyer) =
-                issued.map_or((0, Buyer::new()), |issued| (issued.times, issued.buyer.clone()));
+            past.reissued = issued.map_or(0, |issued| issued.times);
+            past.buyer = self.reissues.last().map_or_else(Buyer::new, |last| last.buyer.clone());
+            let by_card =
+                |paid: &&Transfer| paid.kind == TransferKind::InvoicePaidByCard && paid.invoice == Some(number);
+            past.paid_by_card = Micros::new(self.transfers.iter().filter(by_card).map(|paid| paid.amount.get()).sum());
         }
         past
     }

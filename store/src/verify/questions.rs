@@ -36,7 +36,7 @@ pub const ALL: &[(&str, &str)] = &[
         left join (
             select account_id, cast(sum(
                 case
-                    when kind in ('deposit', 'card_credit') then amount
+                    when kind in ('deposit', 'card_credit', 'card_payment_returned') then amount
                     when kind in ('dispute', 'refund_approved') then -amount
                     else 0
                 end
@@ -129,8 +129,22 @@ pub const ALL: &[(&str, &str)] = &[
         left join credit_notes n on n.account_id = i.account_id and n.invoice = i.number
         left join (
             select account_id, invoice,
-                cast(sum(case when kind = 'invoice_credited' then amount else 0 end) as bigint) as credited,
-                cast(sum(case when kind = 'payment_returned' then amount else 0 end) as bigint) as returned
+                cast(sum(
+                    case when kind in ('invoice_credited', 'brought_in_credited') then amount else 0 end
+                ) as bigint) as credited,
+                cast(sum(
+                    case when kind in ('payment_returned', 'card_payment_returned') then amount else 0 end
+                ) as bigint) as returned,
+                cast(sum(
+                    case kind
+                        when 'invoice_paid_by_card' then amount when 'card_payment_returned' then -amount else 0
+                    end
+                ) as bigint) as kept_of_card,
+                cast(sum(
+                    case kind
+                        when 'invoice_brought_in' then amount when 'brought_in_credited' then -amount else 0
+                    end
+                ) as bigint) as kept_of_brought_in
             from transfers where account_id between $1 and $2 and invoice is not null group by account_id, invoice
         ) t on t.account_id = i.account_id and t.invoice = i.number
         where i.account_id between $1 and $2 and (
@@ -140,6 +154,7 @@ pub const ALL: &[(&str, &str)] = &[
             or i.credited_at is not null and (
                 n.total <> i.total or n.issued_at <> i.credited_at or i.paid + i.credited <> i.total
                 or coalesce(t.credited, 0) <> i.total or coalesce(t.returned, 0) <> i.paid
+                or coalesce(t.kept_of_card, 0) <> 0 or coalesce(t.kept_of_brought_in, 0) <> 0
             )
         )",
     ),

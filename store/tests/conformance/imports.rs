@@ -1,12 +1,12 @@
 //! Imports: batches that come in whole, once, and in order.
 
 use rules::{
-    AccountId, Arrival, ArrivingInvoice, ArrivingService, Context, Currency, Mode, Policy, PriceBook, Timestamp,
-    bring_in, due_seconds,
+    AccountId, Action, Arrival, ArrivingInvoice, ArrivingService, Buyer, Context, Currency, DocumentPolicy, Micros,
+    Mode, Policy, PriceBook, Refusal, Timestamp, act, bring_in, due_seconds,
 };
-use store::{ArrivingAccount, Import, Revision};
+use store::{ArrivingAccount, Commit, Import, Revision, Scope};
 
-use crate::books::{Books, NOW, order, units};
+use crate::books::{Books, NOW, STAMP, order, units};
 
 fn import(accounts: u64) -> Import {
     let (hash, file, author) = ("h".to_owned(), "f".to_owned(), "ann".to_owned());
@@ -98,6 +98,75 @@ async fn a_batch_that_is_cut_off_or_decided_with_older_prices_leaves_nothing() {
     assert!(!store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await.expect("asked"));
     let revision = store.revision().await.expect("a revision");
     assert!(store.import_batch(&import, 0, &batch, revision, NOW).await.expect("asked"));
+}
+
+/// A host that moved here credits what it billed before: what was open of it is no longer owed, what was paid of it
+/// here comes back, and our sales don't move.
+#[tokio::test]
+async fn what_was_billed_elsewhere_is_credited_here() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let import = import(1);
+    store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
+    // The wallet pays 5.00 of the 7.00 that are open as soon as anything moves.
+    assert!(store.import_batch(&import, 0, &[arriving("ann", 5)], Revision::FIRST, NOW).await.expect("asked"));
+    let (prices, policy) = (PriceBook::default(), Policy::default());
+    let cx = Context { prices: &prices, policy: &policy, outages: &[] };
+    let credit = |reissue: Option<Buyer>| {
+        let (author, reason) = ("admin".to_owned(), "billed twice".to_owned());
+        Action::CreditInvoice { invoice: 0, author, reason, reissue }
+    };
+    let adjust = Action::Adjust { amount: units(1), author: "admin".to_owned(), reason: "sorry".to_owned() };
+    for (action, outcome) in [
+        (adjust, Ok(())),
+        (credit(Some(Buyer::new())), Err(Refusal::NotAllowed)),
+        (credit(None), Ok(())),
+        (credit(None), Err(Refusal::InvalidState)),
+    ] {
+        let account = books.load_with(AccountId(1), Scope::For(&action)).await;
+        let changes = act(account, &cx, &action, NOW).expect("settleable");
+        assert_eq!(changes.outcome, Some(outcome), "{action:?}");
+        let due = due_seconds(&changes.account, &cx);
+        store.commit(&[Commit { changes, due }], STAMP, None).await.expect("commit");
+    }
+    let account = books.load(AccountId(1)).await;
+    assert_eq!((account.wallet, account.brought_in, account.invoices.len()), (units(6), Micros::ZERO, 0));
+    let postings = |row: store::LedgerRow| (row.kind.name(), row.amount);
+    let booked: Vec<_> = store.ledger(None).await.expect("a ledger").into_iter().rev().take(2).map(postings).collect();
+    assert_eq!(booked, [("payment_returned", units(6)), ("brought_in_credited", units(7))]);
+    store.number_documents(&DocumentPolicy::default()).await.expect("numbered");
+    let invoice = store.invoice(AccountId(1), 0).await.expect("asked").expect("an invoice");
+    assert_eq!((invoice.credited, invoice.credit_note), (units(1), Some(("CN".to_owned(), 1))));
+    let violations = store.verify(None).await.expect("verify");
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
+/// Issued anew, an invoice names whom the account's details name, but for what is corrected: then and for later ones.
+#[tokio::test]
+async fn details_are_corrected_for_what_is_issued_anew() {
+    let life = crate::living::half_a_year().await;
+    let dan = AccountId(4);
+    let credit = |invoice: i64, key: &str, value: &str| {
+        let (author, reason) = ("admin".to_owned(), "moved".to_owned());
+        let reissue = Some(Buyer::from([(key.to_owned(), value.to_owned())]));
+        Action::CreditInvoice { invoice, author, reason, reissue }
+    };
+    let newest = async || life.books.store.invoices(Some(dan)).await.expect("invoices").pop().expect("an invoice");
+    let before = newest().await;
+    let named = |buyer: &[(&str, &str)]| -> Buyer {
+        buyer.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    };
+    assert_eq!(before.buyer, Buyer::new());
+    life.act(dan, "2026-07-02T00:00:00Z", credit(before.number, "address", "1 Elm Road")).await;
+    let first = newest().await;
+    // `company` was corrected in April.
+    assert_eq!(first.buyer, named(&[("address", "1 Elm Road"), ("company", "Dan AG")]));
+    life.act(dan, "2026-07-03T00:00:00Z", credit(first.number, "address", "2 Elm Road")).await;
+    assert_eq!(newest().await.buyer, named(&[("address", "2 Elm Road"), ("company", "Dan AG")]));
+    let old = |number: i64| life.books.store.invoice(dan, number);
+    assert_eq!(old(before.number).await.expect("asked").expect("the first").buyer, Buyer::new());
+    assert_eq!(old(first.number).await.expect("asked").expect("the second").buyer, first.buyer);
+    assert_eq!(life.faults().await, []);
 }
 
 #[tokio::test]

@@ -57,9 +57,17 @@ impl Asked<'_> {
                 row.corrects.map_or_else(|| "a charge".to_owned(), |number| reference::entry(self.account, number))
             ),
             TransferKind::InvoiceCredited => format!("{author} credited {invoice} whole, {amount}: {reason}."),
+            TransferKind::BroughtInCredited => format!(
+                "{author} credited {invoice}, which was issued before the account was brought in, with {amount} of it \
+                open then: {reason}."
+            ),
             TransferKind::PaymentReturned => {
-                format!("What was paid of {invoice}, {amount}, came back as {author} credited it: {reason}.")
+                format!("What the wallet paid of {invoice}, {amount}, came back as {author} credited it: {reason}.")
             }
+            TransferKind::CardPaymentReturned => format!(
+                "What the saved card paid of {invoice}, {amount}, came into the wallet as {author} credited it: \
+                {reason}."
+            ),
             TransferKind::WriteOff => format!("{author} gave up what was open of {invoice}, {amount}: {reason}."),
             TransferKind::Waiver => format!("{amount} was left in the wallet when the account was closed, and waived."),
             TransferKind::BroughtIn => format!("{amount} was in the wallet when the account was brought in."),

@@ -41,6 +41,11 @@ async fn publish(store: &Store, laid: &Laid, args: &ApplyArgs) -> anyhow::Result
             )
             .into());
         }
+        Published::Past(now) => {
+            let problem =
+                format!("it was to take effect {}, and now is {now}; give a later --effective-at", since(laid.since));
+            return Err(refused(&args.new.file, &problem).into());
+        }
         Published::Settled(at) => {
             let problem = format!(
                 "it takes effect {}, and an account is settled to {at} already; give a later --effective-at",
