@@ -20,15 +20,17 @@ pub struct Clock {
 enum Time {
     /// The system's, moved by so many seconds.
     System { by_secs: i64 },
-    /// Stands where it is set.
-    Simulated(Arc<AtomicI64>),
+    /// Stands where it is set: time that passed, and by how much the wall clock jumped.
+    Simulated { passed: Arc<AtomicI64>, jumped: Arc<AtomicI64> },
 }
 
 impl Time {
     fn now(&self) -> Timestamp {
         match self {
             Self::System { by_secs } => system().plus_secs(*by_secs),
-            Self::Simulated(secs) => Timestamp::from_secs(secs.load(Ordering::SeqCst)),
+            Self::Simulated { passed, jumped } => {
+                Timestamp::from_secs(passed.load(Ordering::SeqCst) + jumped.load(Ordering::SeqCst))
+            }
         }
     }
 
@@ -37,7 +39,7 @@ impl Time {
         let wall = self.now();
         let since_boot = match self {
             Self::System { .. } => clock_gettime(ClockId::Boottime).tv_sec,
-            Self::Simulated(_) => wall.secs(),
+            Self::Simulated { passed, .. } => passed.load(Ordering::SeqCst),
         };
         Reading { wall, since_boot }
     }
@@ -59,7 +61,7 @@ impl Clock {
     }
 
     pub fn simulated(start: Timestamp) -> Self {
-        Self::of(Time::Simulated(Arc::new(AtomicI64::new(start.secs()))))
+        Self::of(Time::Simulated { passed: Arc::new(AtomicI64::new(start.secs())), jumped: Arc::default() })
     }
 
     pub fn now(&self) -> Timestamp {
@@ -88,8 +90,15 @@ impl Clock {
 
     /// Moves a simulated clock forward to `at`; the others move by themselves.
     pub fn advance_to(&self, at: Timestamp) {
-        if let Time::Simulated(secs) = &self.time {
-            secs.fetch_max(at.secs(), Ordering::SeqCst);
+        if let Time::Simulated { passed, jumped } = &self.time {
+            passed.fetch_max(at.secs() - jumped.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+    }
+
+    /// Sets a simulated wall clock by so many seconds, forward or back, while no time passes.
+    pub fn jump(&self, secs: i64) {
+        if let Time::Simulated { jumped, .. } = &self.time {
+            jumped.fetch_add(secs, Ordering::SeqCst);
         }
     }
 }
@@ -128,6 +137,18 @@ mod tests {
         clock.advance_to(Timestamp::from_secs(200));
         clock.advance_to(Timestamp::from_secs(150));
         assert_eq!(clock.now(), Timestamp::from_secs(200));
+    }
+
+    #[test]
+    fn a_simulated_wall_clock_jumps_while_no_time_passes() {
+        let clock = Clock::simulated(Timestamp::from_secs(1_000_000));
+        clock.jump(-300);
+        assert_eq!(clock.trusted().map(Timestamp::secs), Ok(999_700));
+        clock.jump(-1);
+        assert!(clock.trusted().is_err());
+        clock.jump(301);
+        clock.advance_to(Timestamp::from_secs(5_000_000));
+        assert_eq!(clock.trusted().map(Timestamp::secs), Ok(5_000_000));
     }
 
     #[test]

@@ -201,13 +201,19 @@ async fn beat(office: &Office, now: Timestamp) -> Result<Option<Outage>, JobErro
     Ok(outage)
 }
 
-/// Records the outage that ends now, if there is one, then that somebody is alive.
+/// Records the outage that ends now, if there is one, together with that somebody is alive.
 pub async fn end_silence(store: &Store, now: Timestamp) -> Result<Option<Outage>, JobError> {
-    let last = store.last_alive().await?;
-    let outage = last.filter(|last| now.secs() - last.secs() >= OUTAGE_SECS).map(|last| Outage::new(last, now));
-    if let Some(outage) = outage {
-        store.outage_insert(outage, now).await?;
+    let is_long = |since: &Timestamp| now.secs() - since.secs() >= OUTAGE_SECS;
+    let Some(beat) = store.last_alive().await?.filter(is_long) else {
+        store.heartbeat(now).await?;
+        return Ok(None);
+    };
+    // Whoever settled something after the last heartbeat was alive: what is done lies in no outage.
+    let settled = store.settled_until().await?.map(|settled| settled.plus_secs(1));
+    let outage = settled.into_iter().chain([beat]).max().filter(is_long).map(|since| Outage::new(since, now));
+    match outage {
+        Some(outage) => store.outage_end(outage, now).await?,
+        None => store.heartbeat(now).await?,
     }
-    store.heartbeat(now).await?;
     Ok(outage)
 }

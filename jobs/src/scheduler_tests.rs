@@ -111,7 +111,8 @@ async fn after_a_silence_the_newest_slot_runs_and_covers_the_others() {
 
     let later = at("2026-03-05T09:00:00Z");
     let ticked = bench.tick(&mut Scheduler::new(WORKER, later), later).await;
-    assert_eq!(ticked.outage, Some(Outage::new(at("2026-03-02T12:00:00Z"), later)));
+    // All that was due at the second of the last sign of life is done.
+    assert_eq!(ticked.outage, Some(Outage::new(at("2026-03-02T12:00:01Z"), later)));
     assert_eq!(bench.office.store.outages().await.expect("outages").len(), 1);
     bench.finish(&ticked.opened).await;
     let runs = bench.office.store.runs(Some("bill_instances"), 10).await.expect("runs");
@@ -123,6 +124,20 @@ async fn after_a_silence_the_newest_slot_runs_and_covers_the_others() {
     // Half of the first day, and three midnights.
     let periods = bench.office.store.ledger(Some(id)).await.expect("a ledger");
     assert_eq!(periods.iter().filter(|row| row.period.is_some()).count(), 4);
+}
+
+/// A daemon that dies between two heartbeats was alive while it settled: a card it tried then is not tried again.
+#[tokio::test]
+async fn what_was_settled_behind_the_last_heartbeat_lies_in_no_outage() {
+    let bench = Bench::at(at("2026-03-31T23:59:50Z")).await;
+    let ann = bench.customer("ann", Mode::Monthly, 0).await;
+    bench.tick(&mut Scheduler::new(WORKER, bench.now()), bench.now()).await;
+    let midnight = at("2026-04-01T00:00:00Z");
+    bench.office.clock.advance_to(midnight);
+    bench.office.settle_and_collect(&[ann], midnight).await.expect("settled");
+    let later = at("2026-04-02T08:00:00Z");
+    let ticked = bench.tick(&mut Scheduler::new(WORKER, later), later).await;
+    assert_eq!(ticked.outage, Some(Outage::new(midnight.plus_secs(1), later)));
 }
 
 #[tokio::test]

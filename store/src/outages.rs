@@ -42,6 +42,13 @@ impl Store {
         Ok(())
     }
 
+    /// The latest second that any account is settled to. It reads all accounts.
+    pub async fn settled_until(&self) -> Result<Option<Timestamp>> {
+        let at: Option<i64> =
+            sqlx::query_scalar("select max(settled_at) from accounts").fetch_one(self.readers()).await?;
+        Ok(at.map(Timestamp::from_secs))
+    }
+
     /// The last second at which a daemon is known to have been alive.
     pub async fn last_alive(&self) -> Result<Option<Timestamp>> {
         let at: Option<i64> =

@@ -10,6 +10,11 @@ fn every_scenario_comes_out_plain_and_with_200_seeds() {
     support::scenarios::play_all(200);
 }
 
+#[test]
+fn two_thousand_random_walks_leave_the_books_of_undisturbed_hosts() {
+    support::walk::walk_all(2_000);
+}
+
 /// 200 nights of 100,000 instances, some 600 kills.
 #[test]
 fn two_hundred_killed_nights_of_a_large_host() {

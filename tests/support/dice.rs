@@ -15,6 +15,10 @@ impl Dice {
         Self(seed)
     }
 
+    pub const fn of_seed(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Dice of its own for each of several that run side by side.
     pub fn fork(&mut self) -> Self {
         Self(self.below(u64::MAX))
@@ -28,4 +32,10 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % end
     }
+}
+
+/// The same number for the same text, on every machine.
+pub fn mixed(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    Dice(text.bytes().fold(0xcbf2_9ce4_8422_2325, step)).below(u64::MAX)
 }

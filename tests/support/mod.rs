@@ -1,8 +1,10 @@
-//! What the tests of the whole system share: the program, the daemon, the scenarios, the kills.
+//! What the tests of the whole system share: the program, the daemon, the scenarios, the kills, the walks.
 
+pub mod books;
 pub mod dice;
 pub mod kills;
 pub mod machine;
 pub mod night;
 pub mod program;
 pub mod scenarios;
+pub mod walk;

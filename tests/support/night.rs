@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jobs::Clock;
-use rules::{AccountId, Micros, Period, Timestamp, TransferKind};
+use rules::{Micros, Period, Timestamp, TransferKind};
 use store::{LedgerRow, Opening, Run, RunState, Store};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::support::books::books;
 use crate::support::dice::Dice;
 use crate::support::program::{Daemon, run, wait_until};
 
@@ -148,34 +149,9 @@ impl Night {
         Progress::At(store.shards(midnight.id).await.expect("shards").iter().map(|shard| shard.done).sum())
     }
 
-    /// All that the books say, but for when it was written and in which run.
+    /// All that the books say.
     pub fn books(&self) -> Vec<String> {
-        self.read(async |store| {
-            let mut lines = Vec::new();
-            for mut row in store.ledger(None).await.expect("the ledger") {
-                (row.recorded_at, row.run) = (Timestamp::BEGINNING, None);
-                lines.push(format!("{row:?}"));
-            }
-            for mut event in store.events(None).await.expect("the events") {
-                event.recorded_at = Timestamp::BEGINNING;
-                lines.push(format!("{event:?}"));
-            }
-            for mut invoice in store.invoices(None).await.expect("the invoices") {
-                invoice.recorded_at = Timestamp::BEGINNING;
-                lines.push(format!("{invoice:?}"));
-            }
-            lines.extend(store.parked().await.expect("what is parked").iter().map(|parked| format!("{parked:?}")));
-            let mut after = String::new();
-            loop {
-                let page = store.accounts_by_name(&after, 500).await.expect("accounts");
-                let Some(last) = page.last() else { return lines };
-                after.clone_from(&last.name);
-                for mut account in page {
-                    (account.id, account.version, account.settled_at) = (AccountId(0), 0, Timestamp::BEGINNING);
-                    lines.push(format!("{account:?}"));
-                }
-            }
-        })
+        self.read(async |store| books(store).await)
     }
 
     pub fn assert_verified(&self) {

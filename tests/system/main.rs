@@ -18,3 +18,4 @@ mod refusals;
 mod scenarios;
 mod serving;
 mod tidy;
+mod walks;
