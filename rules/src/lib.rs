@@ -27,7 +27,7 @@ mod withdrawal;
 
 pub use account::{Account, AccountId, Past, Sequences, Standing, SuspendReason, Trial, Waiting};
 pub use actions::{Action, CancelWhen, OrderChange, Refusal, Rest};
-pub use arrival::{Arrival, ArrivingInvoice, ArrivingService, bring_in, term_until};
+pub use arrival::{Arrival, ArrivingInvoice, ArrivingService, ArrivingTrial, Misfit, bring_in};
 pub use basis::{Basis, Priced};
 pub use changes::{Changes, Event, EventKind, LedgerAccount, Progress, Transfer, TransferKind};
 pub use charge::{Answer, Intent, Purpose};

@@ -275,6 +275,13 @@ impl Service {
         }
     }
 
+    /// Since when a server that is billable at `at` is billed. One that was brought in and billed ahead elsewhere
+    /// has been since its creation.
+    pub fn billed_since(&self, at: Timestamp) -> Timestamp {
+        let known = self.server().map(|server| server.billable_from).filter(|from| *from <= at);
+        known.unwrap_or(self.created_at)
+    }
+
     pub fn server_mut(&mut self) -> Option<&mut Server> {
         match &mut self.kind {
             Kind::Server(server) => Some(server),

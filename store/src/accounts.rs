@@ -1,10 +1,13 @@
 //! Accounts and who owns what name.
 
-use rules::{Account, AccountId, Standing, SuspendReason, Timestamp};
-use sqlx::SqliteConnection;
+use std::collections::HashMap;
 
+use rules::{Account, AccountId, Standing, SuspendReason, Timestamp};
+use sqlx::Row;
+
+use crate::bulk::Work;
 use crate::commit::DueSeconds;
-use crate::due::{daily_due, write_first};
+use crate::due::{daily_due, write_new};
 use crate::write::json;
 use crate::{Result, Store, StoreError};
 
@@ -17,13 +20,15 @@ impl Store {
         recorded_at: Timestamp,
     ) -> Result<AccountId> {
         let mut transaction = self.write().await?;
-        let id = insert(&mut transaction, account, due, recorded_at).await.map_err(|error| match error {
+        let mut work = Work::new(&mut transaction, None);
+        let ids = insert_all(&mut work, &[(account, due)], recorded_at).await.map_err(|error| match error {
             StoreError::Constraint { name } if name == "account_name_is_free" => {
                 StoreError::NameTaken { what: "account", name: account.name.clone() }
             }
             other => other,
         })?;
-        write_first(&mut transaction, id, due).await?;
+        let id = ids.into_iter().next().ok_or(sqlx::Error::RowNotFound)?;
+        write_new(&mut work, &[(id, due)]).await?;
         transaction.commit().await?;
         Ok(id)
     }
@@ -67,51 +72,65 @@ pub fn standing_names(standing: Standing) -> (&'static str, Option<&'static str>
     (standing.name(), standing.reason().map(SuspendReason::name))
 }
 
-pub async fn insert(
-    connection: &mut SqliteConnection,
-    account: &Account,
-    due: &DueSeconds,
+/// Writes new accounts; their ids, in their order.
+pub async fn insert_all(
+    work: &mut Work<'_>,
+    accounts: &[(&Account, &DueSeconds)],
     recorded_at: Timestamp,
-) -> Result<AccountId> {
-    let (state, suspended_for) = standing_names(account.standing);
-    let trial = account.trial.as_ref();
-    let id: i64 = sqlx::query_scalar(
+) -> Result<Vec<AccountId>> {
+    let mut rows = Vec::with_capacity(accounts.len());
+    for (account, due) in accounts {
+        rows.push((*account, account.waiting.as_ref().map(json).transpose()?, daily_due(due)));
+    }
+    let head =
         "insert into accounts (name, currency, opened_at, recorded_at, version, settled_at, state, suspended_for,
-            verified, card, resume_on_deposit, wallet, brought_in, trial_ends_at, trial_ended, trial_traffic_used,
-            trial_traffic_cost, trial_traffic_charged, trial_traffic_due_after, daily_paid_until, invoiced_until,
-            next_transfer, next_event, next_service, next_invoice, next_charge, waiting, daily_due_at)
-        values ($1, $2, $3, $4, 0, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-            $22, $23, $24, $25, $26, $27)
-        returning id",
-    )
-    .bind(&account.name)
-    .bind(account.currency.code())
-    .bind(account.opened_at.secs())
-    .bind(recorded_at.secs())
-    .bind(account.settled_at.secs())
-    .bind(state)
-    .bind(suspended_for)
-    .bind(account.verified)
-    .bind(&account.card)
-    .bind(account.resume_on_deposit)
-    .bind(account.wallet.get())
-    .bind(account.brought_in.get())
-    .bind(trial.map(|trial| trial.ends_at.secs()))
-    .bind(trial.map(|trial| trial.ended))
-    .bind(trial.map(|trial| trial.traffic_used.get()))
-    .bind(trial.map(|trial| trial.traffic_cost.pico().to_string()))
-    .bind(trial.map(|trial| trial.traffic_charged.get()))
-    .bind(trial.map(|trial| trial.traffic_due_after.secs()))
-    .bind(account.daily_paid_until.secs())
-    .bind(account.invoiced_until.secs())
-    .bind(account.next.transfer)
-    .bind(account.next.event)
-    .bind(account.next.service)
-    .bind(account.next.invoice)
-    .bind(account.next.charge)
-    .bind(account.waiting.as_ref().map(json).transpose()?)
-    .bind(daily_due(due).map(Timestamp::secs))
-    .fetch_one(connection)
-    .await?;
-    Ok(AccountId(id))
+        verified, card, resume_on_deposit, wallet, brought_in, trial_ends_at, trial_ended, trial_traffic_used,
+        trial_traffic_cost, trial_traffic_charged, trial_traffic_due_after, daily_paid_until, invoiced_until,
+        next_transfer, next_event, next_service, next_invoice, next_charge, waiting, daily_due_at) ";
+    let returned = work
+        .values_returning(
+            head,
+            &rows,
+            |cells, (account, waiting, daily_due)| {
+                let (state, suspended_for) = standing_names(account.standing);
+                let trial = account.trial.as_ref();
+                cells
+                    .push_bind(account.name.clone())
+                    .push_bind(account.currency.code())
+                    .push_bind(account.opened_at.secs())
+                    .push_bind(recorded_at.secs())
+                    .push_bind(0_i64)
+                    .push_bind(account.settled_at.secs())
+                    .push_bind(state)
+                    .push_bind(suspended_for)
+                    .push_bind(account.verified)
+                    .push_bind(account.card.clone())
+                    .push_bind(account.resume_on_deposit)
+                    .push_bind(account.wallet.get())
+                    .push_bind(account.brought_in.get())
+                    .push_bind(trial.map(|trial| trial.ends_at.secs()))
+                    .push_bind(trial.map(|trial| trial.ended))
+                    .push_bind(trial.map(|trial| trial.traffic_used.get()))
+                    .push_bind(trial.map(|trial| trial.traffic_cost.pico().to_string()))
+                    .push_bind(trial.map(|trial| trial.traffic_charged.get()))
+                    .push_bind(trial.map(|trial| trial.traffic_due_after.secs()))
+                    .push_bind(account.daily_paid_until.secs())
+                    .push_bind(account.invoiced_until.secs())
+                    .push_bind(account.next.transfer)
+                    .push_bind(account.next.event)
+                    .push_bind(account.next.service)
+                    .push_bind(account.next.invoice)
+                    .push_bind(account.next.charge)
+                    .push_bind(waiting.clone())
+                    .push_bind(daily_due.map(Timestamp::secs));
+            },
+            " returning id, name",
+        )
+        .await?;
+    let mut ids = HashMap::with_capacity(returned.len());
+    for row in returned {
+        ids.insert(row.try_get::<String, _>(1)?, AccountId(row.try_get(0)?));
+    }
+    let id_of = |account: &Account| ids.get(&account.name).copied().ok_or(StoreError::Driver(sqlx::Error::RowNotFound));
+    accounts.iter().map(|(account, _)| id_of(account)).collect()
 }

@@ -2,6 +2,7 @@
 //! of them stay prepared.
 
 use sqlx::query_builder::{QueryBuilder, Separated};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection};
 
 use crate::{Result, StoreError};
@@ -60,6 +61,24 @@ impl<'c> Work<'c> {
             written += statement.build().execute(self.step()?).await?.rows_affected();
         }
         Ok(written)
+    }
+
+    /// The same, answering what TAIL returns of each row, in any order.
+    pub async fn values_returning<T>(
+        &mut self,
+        head: &str,
+        rows: &[T],
+        bind: impl Fn(&mut Separated<'_, Sqlite, &'static str>, &T),
+        tail: &str,
+    ) -> Result<Vec<SqliteRow>> {
+        let mut returned = Vec::with_capacity(rows.len());
+        for piece in pieces(rows) {
+            let mut statement = QueryBuilder::<Sqlite>::new(head);
+            statement.push_values(piece, |mut cells, row| bind(&mut cells, row));
+            statement.push(tail);
+            returned.extend(statement.build().fetch_all(self.step()?).await?);
+        }
+        Ok(returned)
     }
 }
 

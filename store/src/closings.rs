@@ -37,8 +37,9 @@ pub enum CloseOutcome {
 }
 
 /// $1 is the month's end.
-const OBSTACLES: [(&str, &str); 5] = [
+const OBSTACLES: [(&str, &str); 6] = [
     ("not settled to the month's end", "select name from accounts where state <> 'closed' and settled_at < $1"),
+    ("import that was cut off", "select file as name from imports where finished_at is null and at < $1"),
     ("parked", "select a.name from parked p join accounts a on a.id = p.account_id where $1 = $1"),
     (
         "with money that came and is not in the books",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rules::{AccountId, DueKind, Timestamp};
 use sqlx::query_builder::QueryBuilder;
-use sqlx::{Row, Sqlite, SqliteConnection};
+use sqlx::{Row, Sqlite};
 
 use crate::bulk::{Work, push_set};
 use crate::commit::{Commit, DueSeconds};
@@ -119,12 +119,7 @@ pub async fn write(work: &mut Work<'_>, commits: &[&Commit]) -> Result<()> {
     upsert(work, &moved).await
 }
 
-/// Writes the due seconds of an account that has none yet.
-pub async fn write_first(connection: &mut SqliteConnection, account: AccountId, due: &DueSeconds) -> Result<()> {
-    write_new(&mut Work::new(connection, None), &[(account, due)]).await
-}
-
-/// The same for many accounts at once.
+/// Writes the due seconds of accounts that have none yet.
 pub async fn write_new(work: &mut Work<'_>, accounts: &[(AccountId, &DueSeconds)]) -> Result<()> {
     let mut rows = Vec::new();
     for (account, due) in accounts {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rules::{AccountId, Changes, PriceList, Timestamp};
 use sqlx::query_builder::QueryBuilder;
-use sqlx::{Row, Sqlite};
+use sqlx::{Row, Sqlite, SqliteConnection};
 
 use crate::bulk::{Work, push_set};
 use crate::cells::{Cells, Problem};
@@ -40,6 +40,16 @@ pub struct ArrivingAccount {
     pub printed: Vec<(String, String, i64)>,
 }
 
+/// How a batch ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Brought {
+    Written,
+    /// Somebody else brought accounts in, or price lists came or went meanwhile: look again.
+    Moved,
+    /// An account would be settled in a month that is closed, until this second.
+    Closed(Timestamp),
+}
+
 const DETAILS: [&str; 9] =
     ["email", "person", "company", "address", "tax_id", "language", "provider", "provider_customer", "payment_method"];
 
@@ -63,17 +73,28 @@ impl Store {
         import.map_err(|problem| StoreError::CorruptTable { table: "imports", problem })
     }
 
-    /// Begins an import: with its private plans and the next numbers of its series.
+    /// Which of these series can't go on with these next numbers, with the one that comes next: a series goes on
+    /// from any number until its first one is given, and never goes back.
+    pub async fn series_that_count(&self, numbers: &BTreeMap<String, i64>) -> Result<Vec<(String, i64)>> {
+        let mut reader = self.readers().acquire().await?;
+        series_that_count(&mut reader, numbers).await
+    }
+
+    /// Begins an import: with its private plans and the next numbers of its series. False if somebody else began
+    /// it, or its series count meanwhile.
     pub async fn import_begin(
         &self,
         import: &Import,
         plans: &PriceList,
         numbers: &BTreeMap<String, i64>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut transaction = self.write().await?;
-        sqlx::query(
+        if !series_that_count(&mut transaction, numbers).await?.is_empty() {
+            return Ok(false);
+        }
+        let begun = sqlx::query(
             "insert into imports (hash, file, author, at, accounts, up_to, finished_at)
-            values ($1, $2, $3, $4, $5, 0, $6)",
+            values ($1, $2, $3, $4, $5, 0, $6) on conflict (hash) do nothing",
         )
         .bind(&import.hash)
         .bind(&import.file)
@@ -83,6 +104,9 @@ impl Store {
         .bind((import.accounts == 0).then_some(import.at.secs()))
         .execute(&mut *transaction)
         .await?;
+        if begun.rows_affected() == 0 {
+            return Ok(false);
+        }
         if !plans.is_empty() {
             insert_list(&mut transaction, plans, Timestamp::BEGINNING, &import.author, import.at).await?;
         }
@@ -94,15 +118,14 @@ impl Store {
             |cells, (series, next)| {
                 cells.push_bind((*series).clone()).push_bind(**next);
             },
-            " on conflict (series) do update set next = excluded.next where excluded.next > number_series.next",
+            " on conflict (series) do update set next = excluded.next",
         )
         .await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
-    /// Brings in the next accounts of an import that came to `from`, all of them or none; false if somebody else
-    /// did, or price lists came or went meanwhile: look again.
+    /// Brings in the next accounts of an import that came to `from`, all of them or none.
     pub async fn import_batch(
         &self,
         import: &Import,
@@ -110,11 +133,17 @@ impl Store {
         batch: &[ArrivingAccount],
         revision: Revision,
         now: Timestamp,
-    ) -> Result<bool> {
+    ) -> Result<Brought> {
         let cut_after = self.take_cut();
         let mut transaction = self.write().await?;
         if crate::reference::current(&mut transaction).await? != revision {
-            return Ok(false);
+            return Ok(Brought::Moved);
+        }
+        let settled_to = batch.iter().map(|arriving| arriving.changes.account.settled_at).min();
+        let open_from: Option<i64> =
+            sqlx::query_scalar("select max(month_to) from closings").fetch_one(&mut *transaction).await?;
+        if let Some(open_from) = open_from.map(Timestamp::from_secs).filter(|from| settled_to < Some(*from)) {
+            return Ok(Brought::Closed(open_from));
         }
         let to = from + u64::try_from(batch.len()).unwrap_or_default();
         let moved = sqlx::query(
@@ -128,12 +157,12 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if moved.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(Brought::Moved);
         }
         let mut work = Work::new(&mut transaction, cut_after);
         write_batch(&mut work, batch, Stamp { recorded_at: now, run: None, revision }).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(Brought::Written)
     }
 
     /// Which of these names accounts and services have already.
@@ -173,15 +202,36 @@ impl Store {
     }
 }
 
-async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stamp) -> Result<()> {
-    let mut ids = Vec::with_capacity(batch.len());
-    for arriving in batch {
-        let account = &arriving.changes.account;
-        let id = accounts::insert(work.step()?, account, &arriving.due, stamp.recorded_at).await?;
-        ids.push(id);
+async fn series_that_count(
+    connection: &mut SqliteConnection,
+    numbers: &BTreeMap<String, i64>,
+) -> Result<Vec<(String, i64)>> {
+    const AT_ONCE: usize = 1_024;
+    let mut counting = Vec::new();
+    let series: Vec<&String> = numbers.keys().collect();
+    for series in series.chunks(AT_ONCE) {
+        let mut statement = QueryBuilder::<Sqlite>::new(
+            "select series, next, exists (select 1 from invoices i where i.series = s.series)
+                or exists (select 1 from credit_notes c where c.series = s.series)
+            from number_series s where series in ",
+        );
+        push_set(&mut statement, series);
+        for row in statement.build().fetch_all(&mut *connection).await? {
+            let (series, next, is_given): (String, i64, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let wanted = numbers.get(&series).copied().unwrap_or(next);
+            if wanted < next || (is_given && wanted != next) {
+                counting.push((series, next));
+            }
+        }
     }
+    Ok(counting)
+}
+
+async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stamp) -> Result<()> {
+    let accounts: Vec<_> = batch.iter().map(|arriving| (&arriving.changes.account, &arriving.due)).collect();
+    let ids = accounts::insert_all(work, &accounts, stamp.recorded_at).await?;
     let (mut services, mut invoices, mut transfers) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut details, mut printed, mut dues) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut events, mut details, mut printed, mut dues) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (id, arriving) in ids.into_iter().zip(batch) {
         let ArrivingAccount { changes, due, .. } = arriving;
         let currency = changes.account.currency.code();
@@ -189,6 +239,7 @@ async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stam
         services.extend(changes.account.services.iter().map(|what| (Of { account: id, what }, finished(what))));
         invoices.extend(changes.invoices.iter().map(|what| (Of { account: id, what }, None)));
         transfers.extend(changes.transfers.iter().map(|what| (Of { account: id, what }, currency)));
+        events.extend(changes.events.iter().map(|what| Of { account: id, what }));
         details.push((id, &arriving.details));
         printed.extend((0_i64..).zip(&arriving.printed).map(|(number, one)| (id, number, one)));
         dues.push((id, due));
@@ -196,6 +247,7 @@ async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stam
     write::services(work, &services).await?;
     write::invoices(work, &invoices, stamp).await?;
     write::transfers(work, &transfers, stamp).await?;
+    write::events(work, &events, stamp).await?;
     write_details(work, &details).await?;
     write_printed(work, &printed).await?;
     due::write_new(work, &dues).await

@@ -52,7 +52,7 @@ pub use closings::{CloseOutcome, Closing, InTheWay};
 pub use commit::{Commit, DueSeconds, Outcome, Stamp};
 pub use controls::{JobControl, Pause};
 pub use error::StoreError;
-pub use imports::{ArrivingAccount, Import};
+pub use imports::{ArrivingAccount, Brought, Import};
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
 pub use open::{Opening, Store, database_path};

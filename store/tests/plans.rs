@@ -114,6 +114,8 @@ async fn what_runs_often_has_an_index() {
     store.events(Some(AccountId(1))).await.expect("events");
     store.verify(Some(AccountId(1))).await.expect("verify");
     store.names_taken(&["ann".to_owned()], &["s1".to_owned()]).await.expect("names");
+    store.printed_taken(&[("R".to_owned(), "1".to_owned())]).await.expect("numbers");
+    store.series_that_count(&[("INV".to_owned(), 1)].into()).await.expect("series");
     store.import("hash").await.expect("import");
     store.services_after((AccountId(1), 0), 10).await.expect("services");
     let (mode, term_months, price) = (rules::Mode::Daily, 1, books::units(1));

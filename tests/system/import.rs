@@ -6,8 +6,11 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::program::{Daemon, Ended, bursar, run, wait_until};
+use bursar::import::Source;
 use jobs::Clock;
 use rules::Timestamp;
+use serde_json::Value;
+use store::{Import, Opening, Store};
 use tempfile::TempDir;
 
 const PLANS: &str = r#"[{"id": "dms", "mode": "daily", "price": "2.40"}, {"id": "vps", "mode": "term", "price": "6.00"},
@@ -22,14 +25,27 @@ struct Books {
 
 impl Books {
     fn new() -> Self {
+        let midnight = Clock::system().now().midnight();
+        let (noon, until) = (midnight.plus_secs(-12 * rules::HOUR), midnight.plus_secs(-1));
+        Self::played(&format!(r#"{{"at": "{noon}", "do": "open_account", "account": "old"}}"#), until)
+    }
+
+    /// Since the month before: an account with a server that was invoiced, as `INV-000001`.
+    fn of_last_month() -> Self {
+        let month = Clock::system().now().month_start();
+        let noon = month.plus_secs(-12 * rules::HOUR);
+        let timeline = format!(
+            r#"{{"at": "{noon}", "do": "open_account", "account": "old"}},
+            {{"at": "{noon}", "do": "create_service", "account": "old", "service": "old-cloud", "plan": "cloud"}}"#
+        );
+        Self::played(&timeline, month)
+    }
+
+    fn played(timeline: &str, until: Timestamp) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("sqlite:{}", folder.path().join("books.db").display());
         let midnight = Clock::system().now().midnight();
-        let (noon, until) = (midnight.plus_secs(-12 * rules::HOUR), midnight.plus_secs(-1));
-        let scenario = format!(
-            r#"{{"plans": {PLANS}, "timeline": [{{"at": "{noon}", "do": "open_account", "account": "old"}}],
-            "until": "{until}"}}"#
-        );
+        let scenario = format!(r#"{{"plans": {PLANS}, "timeline": [{timeline}], "until": "{until}"}}"#);
         let file = folder.path().join("scenario.json");
         fs::write(&file, scenario).expect("written");
         let played = run(&["simulate", text(&file), "--database-url", &url]);
@@ -45,6 +61,34 @@ impl Books {
 
     fn import(&self, arguments: &[&str]) -> Ended {
         run(&[&["import"][..], arguments, &["--database-url", &self.url]].concat())
+    }
+
+    /// Does something with the store itself.
+    fn with_store<T>(&self, work: impl AsyncFnOnce(&Store) -> T) -> T {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let store = Store::open(&self.url, Opening::beside()).await.expect("the books");
+            let done = work(&store).await;
+            store.close().await;
+            done
+        })
+    }
+
+    /// The import is refused, and nothing is in the books that was not there.
+    #[track_caller]
+    fn refuses(&self, arguments: &[&str], status: i32, told: &[&str]) {
+        let accounts = || {
+            let listed = run(&["accounts", "list", "--format", "json", "--database-url", &self.url]).out;
+            let listed: Value = serde_json::from_str(&listed).expect("JSON");
+            listed.to_string().matches("\"name\"").count()
+        };
+        let before = accounts();
+        let refused = self.import(arguments);
+        assert_eq!((refused.status, refused.out.as_str()), (Some(status), ""), "{refused:?}");
+        for told in told {
+            assert!(refused.err.contains(told), "{told}\n{}", refused.err);
+        }
+        assert_eq!(accounts(), before);
     }
 
     #[track_caller]
@@ -128,6 +172,12 @@ fn moved(at: Timestamp) -> Vec<String> {
     ]
 }
 
+/// The same of other customers.
+fn renamed(lines: &[String]) -> Vec<String> {
+    let other = |line: &String| line.replace("ann", "eve").replace("bob", "dan").replace("\"own\"", "\"other\"");
+    lines.iter().map(other).collect()
+}
+
 #[test]
 fn a_file_is_brought_in_once_and_billed_from_where_it_stood() {
     let books = Books::new();
@@ -136,8 +186,12 @@ fn a_file_is_brought_in_once_and_billed_from_where_it_stood() {
     for _ in 0..2 {
         let tried = books.import(&[&[file.as_str(), "--dry-run"], &as_of[..]].concat());
         assert_eq!((tried.status, tried.err.as_str()), (Some(0), ""));
-        for told in ["2 accounts, 4 services, 2 open invoices", "31.000000 USD", "47.000000 USD", "Nothing was written"]
-        {
+        for told in [
+            "2 accounts, 4 services, 2 open invoices",
+            "wallets come to 31.000000 USD, open invoices to 47.000000 USD",
+            "of the open invoices 36.000000 USD is paid from wallets at once",
+            "Nothing was written",
+        ] {
             assert!(tried.out.contains(told), "{told}: {tried:?}");
         }
     }
@@ -146,6 +200,8 @@ fn a_file_is_brought_in_once_and_billed_from_where_it_stood() {
     books.verified();
     let again = books.import(&[&file]);
     assert!(again.status == Some(0) && again.out.contains("nothing changes"), "{again:?}");
+    let later = books.midnight.plus_secs(1).to_string();
+    books.refuses(&[&file, "--as-of", &later], 2, &[&later, &books.midnight.to_string()]);
 
     let mut other = moved(books.midnight);
     other.swap_remove(1);
@@ -155,10 +211,7 @@ fn a_file_is_brought_in_once_and_billed_from_where_it_stood() {
     let told = format!("{other}:3: name: account `ann` is in the books already");
     assert!(refused.err.contains(&told), "{told}: {refused:?}");
     // Nor is a printed number given twice, in the books or in a file.
-    let renamed: Vec<String> = moved(books.midnight)
-        .iter()
-        .map(|line| line.replace("ann", "eve").replace("bob", "dan").replace("\"own\"", "\"other\""))
-        .collect();
+    let renamed = renamed(&moved(books.midnight));
     let refused = books.import(&[&[books.file("renamed.jsonl", &renamed).as_str()], &as_of[..]].concat());
     assert_eq!(refused.status, Some(2), "{refused:?}");
     assert!(refused.err.contains("renamed.jsonl:3: number: ") && refused.err.contains("`R-116`"), "{refused:?}");
@@ -207,6 +260,197 @@ fn a_file_that_was_cut_off_goes_on_where_it_was() {
     let done = books.import(&[&file]);
     assert_eq!((done.status, done.err.as_str()), (Some(0), ""));
     assert!(books.import(&[&file]).out.contains("nothing changes"));
+    books.verified();
+}
+
+/// What an account comes to: it has money beside an open invoice, and is suspended for another one.
+fn owing(at: Timestamp) -> Vec<String> {
+    let opened = at.plus_secs(-60 * rules::DAY);
+    let (name, of) = (r#""name": "ann""#, r#""account": "ann""#);
+    let invoice = |number: u32, days: i64, open: &str, more: &str| {
+        let issued = at.plus_secs(-days * rules::DAY);
+        format!(
+            r#"{{"kind": "invoice", {of}, "number": "{number}", "issued_at": "{issued}", "total": "50.00", "open": "{open}"{more}}}"#
+        )
+    };
+    vec![
+        format!(r#"{{"kind": "account", {name}, "opened_at": "{opened}", "suspended_for": "unpaid"}}"#),
+        format!(r#"{{"kind": "wallet", {of}, "balance": "60.005"}}"#),
+        format!(
+            r#"{{"kind": "service", {of}, "name": "ann-1", "plan": "dms", "created_at": "{opened}", "paid_until": "{}", "stopped_for": "unpaid"}}"#,
+            at.next_midnight()
+        ),
+        invoice(1, 20, "40.00", r#", "overdue": true"#),
+        invoice(2, 3, "50.00", ""),
+        r#"{"kind": "totals", "accounts": 1, "services": 1, "invoices": 2, "wallets": {"USD": "60.005"}, "open": {"USD": "90.00"}}"#.to_owned(),
+    ]
+}
+
+#[test]
+fn money_beside_an_open_invoice_pays_it_at_once() {
+    let books = Books::new();
+    let file = books.file("owing.jsonl", &owing(books.midnight));
+    let as_of = ["--as-of", &books.midnight.to_string(), "--format", "json"];
+    let json = |arguments: &[&str]| -> Value {
+        let done = books.import(&[&[file.as_str()], arguments].concat());
+        assert_eq!((done.status, done.err.as_str()), (Some(0), ""));
+        serde_json::from_str(&done.out).expect("JSON alone")
+    };
+    let checked = json(&[&["--dry-run"], &as_of[..]].concat());
+    let brought = json(&as_of);
+    assert_eq!((&checked["outcome"], &brought["outcome"]), (&"checked".into(), &"brought_in".into()));
+    for told in [checked, brought] {
+        assert_eq!(told["open"]["USD"], "90.000000");
+        assert_eq!((&told["paid_at_once"]["USD"], &told["restored"]), (&"60.000000".into(), &1.into()));
+        assert_eq!((&told["accounts"], &told["as_of"]), (&1.into(), &books.midnight.to_string().into()));
+    }
+    assert_eq!(json(&as_of)["outcome"], "nothing_changes");
+    books.verified();
+    let shown = run(&["accounts", "show", "ann", "--format", "json", "--database-url", &books.url]);
+    let shown: Value = serde_json::from_str(&shown.out).expect("JSON");
+    let account = &shown["account"];
+    assert_eq!((&account["state"], &account["wallet"]), (&"active".into(), &"0.005000".into()), "{shown}");
+    let service = run(&["services", "show", "ann-1", "--format", "json", "--database-url", &books.url]);
+    assert!(service.out.contains("\"enabled\""), "{service:?}");
+}
+
+#[test]
+fn a_trial_comes_with_its_end_and_a_state_that_no_history_leads_to_stays_out() {
+    let books = Books::new();
+    let (at, opened) = (books.midnight, books.midnight.plus_secs(-5 * rules::DAY));
+    let end = at.plus_days(26);
+    let lines = |stopped: &str, covered: bool| {
+        vec![
+            format!(
+                r#"{{"kind": "account", "name": "ann", "opened_at": "{opened}", "trial_ends_at": "{end}", "trial_traffic_used": "250"}}"#
+            ),
+            format!(
+                r#"{{"kind": "service", "account": "ann", "name": "ann-1", "plan": "cloud", "created_at": "{opened}", "paid_until": "{end}", "covered": {covered}{stopped}}}"#
+            ),
+            r#"{"kind": "totals", "accounts": 1, "services": 1}"#.to_owned(),
+        ]
+    };
+    let as_of = at.to_string();
+    let stopped = books.file("stopped.jsonl", &lines(r#", "stopped_for": "customer""#, true));
+    let told = format!("{stopped}:2: stopped_for: \"customer\": only a daily instance is disabled by its customer");
+    books.refuses(&[&stopped, "--as-of", &as_of], 2, &[&told]);
+    let file = books.file("trial.jsonl", &lines("", true));
+    let done = books.import(&[&file, "--as-of", &as_of]);
+    assert_eq!((done.status, done.err.as_str()), (Some(0), ""));
+    books.verified();
+    let shown = run(&["accounts", "show", "ann", "--format", "json", "--database-url", &books.url]);
+    assert!(shown.out.contains(&end.to_string()), "{shown:?}");
+}
+
+#[test]
+fn an_import_that_was_cut_off_goes_on_as_of_its_own_second() {
+    let books = Books::new();
+    let path = books.file("many.jsonl", &books.many(2, 1));
+    let source = Source::of(Path::new(&path)).expect("the file");
+    let import = Import {
+        hash: source.hash,
+        file: path.clone(),
+        author: "test".to_owned(),
+        at: books.midnight,
+        accounts: 2,
+        up_to: 0,
+        finished_at: None,
+    };
+    let begun = books.with_store(async |store| {
+        store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun")
+    });
+    assert!(begun);
+    let other = books.midnight.plus_secs(60).to_string();
+    books.refuses(&[&path, "--as-of", &other], 2, &[&other, &books.midnight.to_string()]);
+    let done = books.import(&[&path, "--as-of", &books.midnight.to_string()]);
+    assert!(done.status == Some(0) && done.out.contains("It goes on behind account 0 of 2."), "{done:?}");
+    books.verified();
+}
+
+#[test]
+fn a_silence_is_recorded_before_anybody_comes_in() {
+    let books = Books::new();
+    let file = books.file("many.jsonl", &books.many(2, 1));
+    let hour_ago = Clock::system().now().plus_secs(-rules::HOUR);
+    books.with_store(async |store| store.heartbeat(hour_ago).await.expect("a beat"));
+    books.refuses(&[&file], 4, &["no daemon has been alive on these books since", "bursar serve"]);
+    assert_eq!(books.import(&[&file, "--dry-run"]).status, Some(0), "to check is to read");
+}
+
+#[test]
+fn nothing_comes_into_a_month_that_is_closed_and_no_number_is_skipped() {
+    let books = Books::of_last_month();
+    let daemon = Daemon::start(&["--database-url", &books.url]);
+    wait_until("it is ready", || daemon.log().contains("ready"));
+    let (month, last) = (Clock::system().now().month_start(), Clock::system().now().month_start().plus_secs(-1));
+    wait_until("the month is closed", || {
+        run(&["books", "close", &last.to_string()[..7], "--database-url", &books.url]).status == Some(0)
+    });
+    let of = r#""account": "ann""#;
+    let opened = month.plus_secs(-90 * rules::DAY);
+    let account = format!(r#"{{"kind": "account", "name": "ann", "opened_at": "{opened}"}}"#);
+    let anchor = month.plus_secs(-45 * rules::DAY);
+    let term = format!(
+        r#"{{"kind": "service", {of}, "name": "ann-1", "plan": "vps", "created_at": "{anchor}", "paid_until": "{}"}}"#,
+        anchor.plus_months(1)
+    );
+    let totals = r#"{"kind": "totals", "accounts": 1, "services": 1}"#.to_owned();
+    let behind = books.file("behind.jsonl", &[account.clone(), term, totals]);
+    books.refuses(&[&behind], 2, &["behind.jsonl:1: what of it falls due at", "in a month that is closed"]);
+    books.refuses(&[&behind, "--as-of", &last.to_string()], 2, &[&last.to_string(), &month.to_string()]);
+
+    // What was issued then is brought in today.
+    let invoice = format!(
+        r#"{{"kind": "invoice", {of}, "number": "7", "issued_at": "{last}", "total": "5.00", "open": "5.00"}}"#
+    );
+    let totals = r#"{"kind": "totals", "accounts": 1, "invoices": 1, "open": {"USD": "5.00"}}"#.to_owned();
+    let numbers = |next: u32| format!(r#"{{"kind": "numbers", "series": "INV", "next": {next}}}"#);
+    let of_series = |next: u32| [numbers(next), account.clone(), invoice.clone(), totals.clone()];
+    let skipping = books.file("skipping.jsonl", &of_series(118));
+    let told = "skipping.jsonl:1: next: 118: series `INV` counts here already and goes on with 2";
+    books.refuses(&[&skipping], 2, &[told]);
+    let done = books.import(&[&books.file("fits.jsonl", &of_series(2))]);
+    assert_eq!((done.status, done.err.as_str()), (Some(0), ""));
+    books.verified();
+}
+
+#[test]
+fn two_imports_and_a_daemon_work_side_by_side() {
+    let books = Books::new();
+    let daemon = Daemon::start(&["--database-url", &books.url]);
+    wait_until("it is ready", || daemon.log().contains("ready"));
+    let lines = moved(books.midnight);
+    let moved = books.file("moved.jsonl", &lines);
+    let many = books.file("many.jsonl", &books.many(300, 2));
+    let start = |file: &str, more: &[&str]| {
+        let arguments = [&["import", file, "--database-url", &books.url], more].concat();
+        bursar(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    };
+    let as_of = ["--as-of", &books.midnight.to_string()];
+    let both = [start(&many, &[]), start(&moved, &as_of)];
+    let both = both.map(|one| Ended::from(one.wait_with_output().expect("it ends")));
+    for ended in &both {
+        assert_eq!((ended.status, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+    }
+    assert!(both[0].out.contains("accounts with something due before: 300; "), "{both:?}");
+    books.verified();
+    // The same file twice at once: whoever comes second says so, or finds it done.
+    let lines: Vec<String> = renamed(&lines).iter().map(|line| line.replace("\"R", "\"S")).collect();
+    let file = books.file("again.jsonl", &lines);
+    let twice =
+        [start(&file, &as_of), start(&file, &as_of)].map(|one| Ended::from(one.wait_with_output().expect("it ends")));
+    assert!(twice.iter().any(|ended| ended.status == Some(0)), "{twice:?}");
+    assert!(twice.iter().all(|ended| matches!(ended.status, Some(0 | 1 | 4))), "{twice:?}");
+    assert!(books.import(&[&file]).out.contains("nothing changes"));
+
+    // One customer's own plan is nobody else's to order.
+    let refused = run(&["services", "create", "old", "mine", "--plan", "own", "--database-url", &books.url]);
+    assert!(refused.status == Some(3) && refused.err.contains("not_found"), "{refused:?}");
+    // The run of the midnight was done before they came.
+    assert_eq!(run(&["jobs", "enqueue", "bill_instances", "--database-url", &books.url]).status, Some(0));
+    wait_until("what was due at midnight is done", || daemon.log().contains("\"period\": 600"));
+    let (status, log) = daemon.terminate();
+    assert_eq!(status, Some(0), "{log}");
     books.verified();
 }
 

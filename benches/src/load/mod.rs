@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bursar::import::{Looked, bring_in, hash_of, look};
+use bursar::import::{Looked, Source, bring_in, look, terms};
 use bursar::input::Arrivals;
 use jobs::Stopwatch;
 use rules::{AccountId, Timestamp};
@@ -85,20 +85,19 @@ fn print(what: &str, size: usize, took: Duration, floor: Duration, peak: &str) {
 /// As `bursar import` does: the file is checked whole, then brought in.
 async fn import(world: &World, file: &Path) -> anyhow::Result<Duration> {
     let watch = Stopwatch::start();
-    let hash = hash_of(file)?;
-    let checked = match look(&world.office, (file, &hash), START).await? {
+    let source = Source::of(file)?;
+    let checked = match look(&world.office, &source, Some(START)).await? {
         Looked::Fine(checked) => checked,
         Looked::Wrong(problems) => return Err(problems.into()),
-        Looked::Done(at) => anyhow::bail!("brought in at {at} already"),
+        Looked::Done(import) => anyhow::bail!("brought in as of {} already", import.at),
     };
-    bring_in(&world.office, (file, &hash), *checked, "bench".to_owned(), |_| {}).await?;
+    bring_in(&world.office, &source, *checked, "bench".to_owned(), |_| {}).await?;
     Ok(watch.elapsed())
 }
 
 async fn import_floor(world: &World, file: &Path, size: usize) -> anyhow::Result<Duration> {
     let watch = Stopwatch::start();
-    let book = world.office.store.price_book().await?;
-    let mut arrivals = Arrivals::open(file, book, world.office.policy.currency, START)?;
+    let mut arrivals = Arrivals::open(file, terms(&world.office, START).await?)?;
     let mut services = 0;
     while let Some(imported) = arrivals.next_account() {
         let changes = world.office.with_context(|cx| rules::bring_in(imported.arrival, cx, START))?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jobs::{Clock, Jump, Office};
 use providers::NoCards;
-use rules::{AccountId, Refusal};
+use rules::{AccountId, Refusal, Timestamp};
 use store::{Opening, Store};
 
 use crate::input::{BadInput, Config, database_path};
@@ -78,15 +78,31 @@ impl Books {
     /// silence must record it before anything in it is settled (rule 11.8).
     pub async fn office_for_changes(&self) -> anyhow::Result<Office> {
         let office = self.office().await?;
-        let now = office.clock.now();
+        refuse_doubted_clock(&office.store).await?;
+        refuse_silent(&office, office.store.last_alive().await?)?;
+        Ok(office)
+    }
+
+    /// The office, to bring accounts in. That needs a daemon that is alive, or books that never had one: nothing in
+    /// them waits for its silence to be recorded.
+    pub async fn office_for_arrivals(&self) -> anyhow::Result<Office> {
+        let office = self.office().await?;
         refuse_doubted_clock(&office.store).await?;
         match office.store.last_alive().await? {
-            Some(last) if (-ALIVE_SECS..=ALIVE_SECS).contains(&(now.secs() - last.secs())) => Ok(office),
-            last => {
-                let since = last.map_or_else(String::new, |last| format!(" since {last}"));
-                Err(NotNow(format!("no daemon has been alive on these books{since}; start `bursar serve`, then again"))
-                    .into())
-            }
+            None => {}
+            last => refuse_silent(&office, last)?,
+        }
+        Ok(office)
+    }
+}
+
+fn refuse_silent(office: &Office, last_alive: Option<Timestamp>) -> Result<(), NotNow> {
+    let now = office.clock.now();
+    match last_alive {
+        Some(last) if (-ALIVE_SECS..=ALIVE_SECS).contains(&(now.secs() - last.secs())) => Ok(()),
+        last => {
+            let since = last.map_or_else(String::new, |last| format!(" since {last}"));
+            Err(NotNow(format!("no daemon has been alive on these books{since}; start `bursar serve`, then again")))
         }
     }
 }

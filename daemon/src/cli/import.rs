@@ -1,18 +1,20 @@
 //! `bursar import`.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jobs::Office;
 use rules::{Micros, Timestamp};
+use serde_json::{Value, json};
+use store::Import;
 
-use crate::cli::DONE;
 use crate::cli::books::{Books, NotNow, author, refuse_doubted_clock};
 use crate::cli::check::refuse;
-use crate::import::{Checked, Contended, Looked, bring_in, hash_of, look};
-use crate::input::{BadInput, Problems, Totals, arguments};
+use crate::cli::{DONE, Format};
+use crate::import::{Checked, Contended, Looked, Source, bring_in, look};
+use crate::input::{BadInput, Problems, arguments};
 
 #[derive(clap::Args)]
 pub struct ImportArgs {
@@ -26,61 +28,117 @@ pub struct ImportArgs {
     /// The second as of which the file describes the accounts; without it, now
     #[arg(long, value_name = "TIME", value_parser = arguments::second)]
     as_of: Option<Timestamp>,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 pub async fn run(args: ImportArgs) -> anyhow::Result<u8> {
-    let office = args.books.office().await?;
-    let hash = match hash_of(&args.file) {
-        Ok(hash) => hash,
+    let office = if args.dry_run { args.books.office().await? } else { args.books.office_for_arrivals().await? };
+    refuse_doubted_clock(&office.store).await?;
+    let now = office.clock.now();
+    if let Some(as_of) = args.as_of.filter(|as_of| *as_of > now) {
+        return Err(BadInput(format!("--as-of {as_of}: it is not after now, {now}")).into());
+    }
+    let source = match Source::of(&args.file) {
+        Ok(source) => source,
         Err(error) => {
             let problem = Problems::of_file(args.file.display().to_string(), format!("can't be read: {error}"));
             return Ok(refuse(&problem));
         }
     };
-    refuse_doubted_clock(&office.store).await?;
-    let now = office.clock.now();
-    let as_of = args.as_of.unwrap_or(now);
-    if as_of > now {
-        return Err(BadInput(format!("--as-of {as_of}: it is not after now, {now}")).into());
-    }
-    let status = import(&office, (&args.file, &hash), as_of, args.dry_run).await?;
+    let done = import(&office, &source, &args).await;
     office.store.close().await;
-    Ok(status)
+    done.map_err(|error| if error.is::<Contended>() { NotNow(error.to_string()).into() } else { error })
 }
 
 /// Checks a file whole, and brings in what of it is not in the books.
-async fn import(office: &Office, (file, hash): (&Path, &str), as_of: Timestamp, dry_run: bool) -> anyhow::Result<u8> {
-    let checked = match look(office, (file, hash), as_of).await? {
+async fn import(office: &Office, source: &Source, args: &ImportArgs) -> anyhow::Result<u8> {
+    let checked = match look(office, source, args.as_of).await? {
         Looked::Fine(checked) => checked,
         Looked::Wrong(problems) => return Ok(refuse(&problems)),
-        Looked::Done(at) => {
-            println!("{}: was brought in at {at}; nothing changes", file.display());
+        Looked::Done(import) => {
+            args.format.print(&done_before(source, &import), &was_brought_in(source, &import))?;
             return Ok(DONE);
         }
     };
-    print_totals(&checked.totals);
-    if dry_run {
-        println!("Nothing was written.");
-        return Ok(DONE);
+    let outcome = if args.dry_run { "checked" } else { "brought_in" };
+    let json = brought_in(source, &checked, outcome);
+    if args.format == Format::Table {
+        // Before anything is written: whoever sees that it is not what it should be can stop it.
+        print_totals(&checked)?;
     }
-    if let Some(import) = &checked.begun {
-        println!("It goes on behind account {} of {}.", import.up_to, import.accounts);
+    if !args.dry_run {
+        let bar = progress_bar(&checked)?;
+        bring_in(office, source, *checked, author(), |up_to| bar.set_position(up_to)).await?;
+        bar.finish_and_clear();
     }
-    let bar = progress_bar(&checked)?;
-    let done = bring_in(office, (file, hash), *checked, author(), |up_to| bar.set_position(up_to)).await;
-    done.map_err(|error| if error.is::<Contended>() { NotNow(error.to_string()).into() } else { error })?;
-    bar.finish_and_clear();
-    println!("Brought in.");
+    args.format.print(&json, if args.dry_run { "Nothing was written." } else { "Brought in." })?;
     Ok(DONE)
 }
 
-fn print_totals(totals: &Totals) {
-    let amounts = |sums: &BTreeMap<String, Micros>| match sums.is_empty() {
+fn print_totals(checked: &Checked) -> io::Result<()> {
+    let Checked { totals, at_once, begun, .. } = checked;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{} accounts, {} services, {} open invoices", totals.accounts, totals.services, totals.invoices)?;
+    let (wallets, open) = (amounts(&totals.wallets), amounts(&totals.open));
+    writeln!(out, "wallets come to {wallets}, open invoices to {open}")?;
+    if !at_once.paid.is_empty() {
+        writeln!(out, "of the open invoices {} is paid from wallets at once", amounts(&at_once.paid))?;
+    }
+    if at_once.restored > 0 {
+        writeln!(out, "suspended accounts that this restores: {}", at_once.restored)?;
+    }
+    if at_once.behind > 0 {
+        let how = "the daemon does it in its next run, or in one by `bursar jobs enqueue bill_instances`";
+        writeln!(out, "accounts with something due before: {}; {how}", at_once.behind)?;
+    }
+    if let Some(import) = begun {
+        writeln!(out, "It goes on behind account {} of {}.", import.up_to, import.accounts)?;
+    }
+    out.flush()
+}
+
+fn amounts(sums: &BTreeMap<String, Micros>) -> String {
+    match sums.is_empty() {
         true => "nothing".to_owned(),
         false => sums.iter().map(|(code, sum)| format!("{sum} {code}")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn was_brought_in(source: &Source, import: &Import) -> String {
+    let finished = import.finished_at.map_or_else(String::new, |at| format!(" at {at}"));
+    format!("{}: was brought in{finished}, as of {}; nothing changes", source.path.display(), import.at)
+}
+
+fn done_before(source: &Source, import: &Import) -> Value {
+    json!({
+        "file": source.path.display().to_string(),
+        "outcome": "nothing_changes",
+        "as_of": import.at.to_string(),
+        "finished_at": import.finished_at.map(|at| at.to_string()),
+        "accounts": import.accounts,
+    })
+}
+
+fn brought_in(source: &Source, checked: &Checked, outcome: &str) -> Value {
+    let Checked { totals, at_once, begun, at, .. } = checked;
+    let sums = |sums: &BTreeMap<String, Micros>| {
+        sums.iter().map(|(code, sum)| (code.clone(), sum.to_string())).collect::<BTreeMap<_, _>>()
     };
-    println!("{} accounts, {} services, {} open invoices", totals.accounts, totals.services, totals.invoices);
-    println!("wallets come to {}, open invoices to {}", amounts(&totals.wallets), amounts(&totals.open));
+    json!({
+        "file": source.path.display().to_string(),
+        "outcome": outcome,
+        "as_of": at.to_string(),
+        "accounts": totals.accounts,
+        "services": totals.services,
+        "invoices": totals.invoices,
+        "wallets": sums(&totals.wallets),
+        "open": sums(&totals.open),
+        "paid_at_once": sums(&at_once.paid),
+        "restored": at_once.restored,
+        "behind": at_once.behind,
+        "there_before": begun.as_ref().map_or(0, |import| import.up_to),
+    })
 }
 
 /// On stderr, and only where somebody looks.

@@ -141,11 +141,12 @@ enum Command {
     /// Bring in the accounts of a host that moves here
     ///
     /// The file is checked whole before anything is written. The same file twice changes nothing; one that was
-    /// cut off goes on where it was.
+    /// cut off goes on where it was, with the same command.
     ///
     /// Examples:
     ///   bursar import move.jsonl --dry-run
-    ///   bursar import move.jsonl --database-url sqlite:books.db
+    ///   bursar import move.jsonl --as-of 2026-04-01T02:00:00Z --config bursar.toml
+    ///   bursar import move.jsonl --format json
     #[command(verbatim_doc_comment)]
     Import(import::ImportArgs),
     /// Check, compare, publish, withdraw and show price lists

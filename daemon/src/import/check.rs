@@ -1,21 +1,21 @@
 //! Whether a file can be brought in, before anything of it is written.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
 
 use jobs::Office;
-use rules::{PriceList, Timestamp};
+use rules::{EventKind, Micros, PriceList, Timestamp, TransferKind};
 use store::{Import, Store};
 
-use crate::input::{Arrivals, Imported, Problems, Totals};
+use super::{Contended, Source, terms};
+use crate::input::{Arrivals, BadInput, Imported, Problems, Read, Totals, add};
 
 /// Accounts whose names are looked up at once.
 const LOOKED_UP: usize = 500;
 
 /// What a file turned out to be.
 pub enum Looked {
-    /// It was brought in whole, at this second.
-    Done(Timestamp),
+    /// It was brought in whole.
+    Done(Import),
     Wrong(Problems),
     Fine(Box<Checked>),
 }
@@ -23,35 +23,70 @@ pub enum Looked {
 /// A file that can be brought in.
 pub struct Checked {
     pub totals: Totals,
+    pub at_once: AtOnce,
     /// What of it is in the books, if an import of it was cut off.
     pub begun: Option<Import>,
-    pub(super) at: Timestamp,
+    pub at: Timestamp,
     pub(super) plans: PriceList,
     pub(super) numbers: BTreeMap<String, i64>,
 }
 
-/// Reads a file to its end; `hash` is its own. One that goes on, goes on as of the same second.
-pub async fn look(office: &Office, (file, hash): (&Path, &str), as_of: Timestamp) -> anyhow::Result<Looked> {
-    let begun = office.store.import(hash).await?;
-    if let Some(Import { finished_at: Some(at), .. }) = begun {
-        return Ok(Looked::Done(at));
+/// What becomes of the accounts when they arrive.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct AtOnce {
+    /// What wallets pay of open invoices (rule 6.9), by currency.
+    pub paid: BTreeMap<String, Micros>,
+    /// Accounts whose suspension is over by that.
+    pub restored: u64,
+    /// Accounts on which something fell due before that is still to be done.
+    pub behind: u64,
+}
+
+/// Reads a file to its end, as of a second, or as of now. One that goes on, goes on as of the second that it began
+/// with.
+pub async fn look(office: &Office, source: &Source, as_of: Option<Timestamp>) -> anyhow::Result<Looked> {
+    let begun = office.store.import(&source.hash).await?;
+    if let Some((begun, as_of)) = begun.as_ref().zip(as_of).filter(|(begun, as_of)| begun.at != *as_of) {
+        let was = if begun.finished_at.is_some() { "was brought in" } else { "began to be brought in" };
+        let message = format!("--as-of {as_of}: this file {was} as of {}: say that, or nothing", begun.at);
+        return Err(BadInput(message).into());
     }
-    let at = begun.as_ref().map_or(as_of, |import| import.at);
+    let at = begun.as_ref().map(|import| import.at).or(as_of).unwrap_or(office.clock.now());
+    if let Some(done) = begun.as_ref().filter(|import| import.finished_at.is_some()) {
+        return Ok(Looked::Done(done.clone()));
+    }
+    let open_from = office.store.closings().await?.last().map(|closing| closing.month.to);
+    if let Some(open_from) = open_from.filter(|open_from| at < *open_from) {
+        let message = format!("--as-of {at}: it lies in a month that is closed: say a second from {open_from} on");
+        return Err(BadInput(message).into());
+    }
     let up_to = begun.as_ref().map_or(0, |import| import.up_to);
-    Ok(match read(office, file, at, up_to).await? {
-        Ok((totals, plans, numbers)) => Looked::Fine(Box::new(Checked { totals, begun, at, plans, numbers })),
+    let (read, at_once) = read(office, source, (at, open_from), up_to).await?;
+    // Accounts that somebody else brought in meanwhile are no fault of the file.
+    if office.store.import(&source.hash).await?.map_or(0, |import| import.up_to) != up_to {
+        return Err(Contended.into());
+    }
+    Ok(match read {
+        Ok(Read { totals, plans, numbers }) => {
+            let numbers = numbers.into_iter().map(|(series, (next, _))| (series, next)).collect();
+            Looked::Fine(Box::new(Checked { totals, at_once, begun, at, plans, numbers }))
+        }
         Err(problems) => Looked::Wrong(problems),
     })
 }
 
-type Read = (Totals, PriceList, BTreeMap<String, i64>);
-
-/// Looks for every name of the file in the books; `up_to` accounts are there by this import.
-async fn read(office: &Office, file: &Path, at: Timestamp, up_to: u64) -> anyhow::Result<Result<Read, Problems>> {
-    let book = office.store.price_book().await?;
-    let mut arrivals = match Arrivals::open(file, book, office.policy.currency, at) {
+/// Decides on every account of the file, and looks for each name in the books; `up_to` accounts are there by this
+/// import.
+async fn read(
+    office: &Office,
+    source: &Source,
+    (at, open_from): (Timestamp, Option<Timestamp>),
+    up_to: u64,
+) -> anyhow::Result<(Result<Read, Problems>, AtOnce)> {
+    let mut at_once = AtOnce::default();
+    let mut arrivals = match Arrivals::open(&source.path, terms(office, at).await?) {
         Ok(arrivals) => arrivals,
-        Err(problems) => return Ok(Err(problems)),
+        Err(problems) => return Ok((Err(problems), at_once)),
     };
     let (mut names, mut index) = (Names::default(), 0);
     while let Some(imported) = arrivals.next_account() {
@@ -62,9 +97,53 @@ async fn read(office: &Office, file: &Path, at: Timestamp, up_to: u64) -> anyhow
         if names.accounts.len() >= LOOKED_UP {
             names.look_up(&office.store, &mut arrivals).await?;
         }
+        let line = imported.line;
+        if let Err(problem) = at_once.count(imported, &arrivals, open_from) {
+            arrivals.note(line, "", problem);
+        }
     }
     names.look_up(&office.store, &mut arrivals).await?;
-    Ok(arrivals.finish())
+    if up_to == 0 {
+        look_up_series(&office.store, &mut arrivals).await?;
+    }
+    Ok((arrivals.finish(), at_once))
+}
+
+async fn look_up_series(store: &Store, arrivals: &mut Arrivals) -> anyhow::Result<()> {
+    let numbers = arrivals.numbers.iter().map(|(series, (next, _))| (series.clone(), *next)).collect();
+    for (series, next) in store.series_that_count(&numbers).await? {
+        let Some((wanted, line)) = arrivals.numbers.get(&series).copied() else { continue };
+        let message = format!(
+            "{wanted}: series `{series}` counts here already and goes on with {next}, so that its numbers have no gap \
+             and none comes twice: leave the line out, or say {next}"
+        );
+        arrivals.note(line, "next", message);
+    }
+    Ok(())
+}
+
+impl AtOnce {
+    /// Brings an account in, on paper.
+    fn count(&mut self, imported: Imported, arrivals: &Arrivals, open_from: Option<Timestamp>) -> Result<(), String> {
+        let brought = rules::bring_in(imported.arrival, &arrivals.terms.context(), arrivals.terms.at);
+        let changes = brought.map_err(|error| error.to_string())?;
+        let settled_at = changes.account.settled_at;
+        if let Some(open_from) = open_from.filter(|open_from| settled_at < *open_from) {
+            return Err(format!(
+                "what of it falls due at {} lies in a month that is closed: have it done in the old books, and say \
+                 what is due from {open_from} on",
+                settled_at.plus_secs(1)
+            ));
+        }
+        let code = changes.account.currency.code();
+        for paid in changes.transfers.iter().filter(|one| one.kind == TransferKind::InvoicePaidByWallet) {
+            add(&mut self.paid, code, paid.amount).map_err(|error| error.to_string())?;
+        }
+        let restored = changes.events.iter().any(|event| event.kind == EventKind::AccountRestored);
+        self.restored += u64::from(restored);
+        self.behind += u64::from(settled_at < arrivals.terms.at);
+        Ok(())
+    }
 }
 
 /// Names with the lines on which they stand.

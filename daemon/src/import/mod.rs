@@ -2,25 +2,22 @@
 //! each whole or not at all.
 
 mod check;
+mod source;
+#[cfg(test)]
+mod tests;
 mod write;
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
+use jobs::Office;
+use rules::Timestamp;
 
-use sha2::{Digest as _, Sha256};
+use crate::input::Terms;
 
-pub use check::{Checked, Looked, look};
-pub use write::{Contended, bring_in};
+pub use check::{AtOnce, Checked, Looked, look};
+pub use source::Source;
+pub use write::{Contended, CutShort, bring_in};
 
-/// What a file is known by, whatever its name.
-pub fn hash_of(file: &Path) -> io::Result<String> {
-    let (mut file, mut hasher, mut bytes) = (File::open(file)?, Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut bytes)? {
-            0 => break,
-            count => hasher.update(bytes.get(..count).unwrap_or_default()),
-        }
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+/// What a file is read by, as of a second.
+pub async fn terms(office: &Office, at: Timestamp) -> anyhow::Result<Terms> {
+    let (book, outages) = (office.store.price_book().await?, office.store.outages().await?);
+    Ok(Terms { book, policy: office.policy.clone(), outages, at })
 }

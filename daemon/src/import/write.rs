@@ -1,12 +1,10 @@
 //! The accounts of a checked file, batch by batch into the books.
 
-use std::path::Path;
-
 use jobs::Office;
 use rules::due_seconds;
-use store::{ArrivingAccount, Import};
+use store::{ArrivingAccount, Brought, Import};
 
-use super::Checked;
+use super::{Checked, Source, terms};
 use crate::input::{Arrivals, Imported};
 
 /// Accounts that one transaction brings in: short, so that a daemon beside it hardly waits.
@@ -16,13 +14,25 @@ const BATCH: usize = 100;
 const ROUNDS_MAX: u32 = 8;
 
 #[derive(Debug, thiserror::Error)]
-#[error("somebody else imports this file, or the price lists keep moving; the same command goes on")]
+#[error("somebody else brings this file in, or the price lists keep moving: give the same command again")]
 pub struct Contended;
+
+/// Some of a file is in the books, and the rest is not.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cut short: {up_to} of {accounts} accounts are in the books, each whole, and stay there. The next ones could not \
+     be brought in: {why}. The same command goes on with them."
+)]
+pub struct CutShort {
+    pub up_to: u64,
+    pub accounts: u64,
+    pub why: String,
+}
 
 /// Brings in the accounts of a checked file that are not there yet; after each batch `told` hears how many are.
 pub async fn bring_in(
     office: &Office,
-    (file, hash): (&Path, &str),
+    source: &Source,
     checked: Checked,
     author: String,
     told: impl Fn(u64),
@@ -31,40 +41,48 @@ pub async fn bring_in(
         Some(import) => import,
         None => {
             let import = Import {
-                hash: hash.to_owned(),
-                file: file.display().to_string(),
+                hash: source.hash.clone(),
+                file: source.path.display().to_string(),
                 author,
                 at: checked.at,
                 accounts: checked.totals.accounts,
                 up_to: 0,
                 finished_at: None,
             };
-            office.store.import_begin(&import, &checked.plans, &checked.numbers).await?;
+            if !office.store.import_begin(&import, &checked.plans, &checked.numbers).await? {
+                return Err(Contended.into());
+            }
             import
         }
     };
-    office.reload().await?;
-    write(office, file, &import, told).await
+    let mut up_to = import.up_to;
+    let written = write(office, source, &import, &mut up_to, told).await;
+    written.map_err(|error| CutShort { up_to, accounts: import.accounts, why: format!("{error:#}") }.into())
 }
 
 /// Brings in the accounts behind those that are there.
-async fn write(office: &Office, file: &Path, import: &Import, told: impl Fn(u64)) -> anyhow::Result<()> {
-    let book = office.store.price_book().await?;
-    let mut arrivals = Arrivals::open(file, book, office.policy.currency, import.at)?;
+async fn write(
+    office: &Office,
+    source: &Source,
+    import: &Import,
+    up_to: &mut u64,
+    told: impl Fn(u64),
+) -> anyhow::Result<()> {
+    office.reload().await?;
+    let mut arrivals = Arrivals::open(&source.path, terms(office, import.at).await?)?;
     for _ in 0..import.up_to {
         arrivals.next_account();
     }
-    let mut up_to = import.up_to;
     loop {
         let batch: Vec<Imported> = std::iter::from_fn(|| arrivals.next_account()).take(BATCH).collect();
+        anyhow::ensure!(source.is_unchanged(), "{} was changed after it was checked", source.path.display());
         if batch.is_empty() {
-            break;
+            return Ok(());
         }
-        write_batch(office, import, up_to, &batch).await?;
-        up_to += u64::try_from(batch.len()).unwrap_or_default();
-        told(up_to);
+        write_batch(office, import, *up_to, &batch).await?;
+        *up_to += u64::try_from(batch.len()).unwrap_or_default();
+        told(*up_to);
     }
-    Ok(())
 }
 
 async fn write_batch(office: &Office, import: &Import, up_to: u64, batch: &[Imported]) -> anyhow::Result<()> {
@@ -80,8 +98,10 @@ async fn write_batch(office: &Office, import: &Import, up_to: u64, batch: &[Impo
             });
             arriving.collect::<Result<Vec<_>, rules::OutOfRange>>()
         })?;
-        if office.store.import_batch(import, up_to, &arriving, revision, office.clock.now()).await? {
-            return Ok(());
+        match office.store.import_batch(import, up_to, &arriving, revision, office.clock.now()).await? {
+            Brought::Written => return Ok(()),
+            Brought::Closed(open_from) => anyhow::bail!("the month before {open_from} was closed meanwhile"),
+            Brought::Moved => {}
         }
         let now = office.store.import(&import.hash).await?;
         if now.is_none_or(|now| now.up_to != up_to) {

@@ -9,6 +9,7 @@ use super::reader::Value;
 
 pub const PRICE_DIGITS: usize = 6;
 pub const AMOUNT_DIGITS: usize = 9;
+const SUM_DIGITS: usize = 12;
 const LONGEST_NAME: usize = 64;
 
 /// 0001-01-01T00:00:00Z: the year 0 is none.
@@ -25,6 +26,7 @@ const AN_AMOUNT: &str = "an amount is a decimal like \"12\" or \"0.50\", up to 9
 pub const A_POSITIVE_AMOUNT: &str =
     "the amount is a decimal like \"12\" or \"0.50\", up to 9 digits and 6 decimals, above zero";
 const A_BALANCE: &str = "a balance is a decimal like \"12\" or \"-0.50\", up to 9 digits and 6 decimals";
+const A_SUM: &str = "a sum is a decimal like \"12\" or \"-0.50\", up to 12 digits and 6 decimals";
 pub const A_SIGNED_AMOUNT: &str =
     "the amount is a decimal like \"12\" or \"-0.50\", up to 9 digits and 6 decimals, not zero";
 
@@ -89,6 +91,11 @@ pub fn signed_amount(value: &Value<'_>) -> Option<Micros> {
 /// What a wallet holds, or owes where it is negative.
 pub fn balance(value: &Value<'_>) -> Option<Micros> {
     decimal(value, AMOUNT_DIGITS, true).or_else(|| value.refuse(A_BALANCE))
+}
+
+/// What many wallets hold together.
+pub fn sum(value: &Value<'_>) -> Option<Micros> {
+    decimal(value, SUM_DIGITS, true).or_else(|| value.refuse(A_SUM))
 }
 
 fn decimal(value: &Value<'_>, digits: usize, signed: bool) -> Option<Micros> {

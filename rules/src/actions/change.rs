@@ -117,7 +117,7 @@ impl Desk<'_> {
         if server.mode == Mode::Hourly {
             return Ok(());
         }
-        let priced_at = server.billable_from.max(now.month_start());
+        let priced_at = service.billed_since(now).max(now.month_start());
         let new = self.priced(order, priced_at);
         let level = server.meter.level;
         if new.price <= level {

@@ -41,7 +41,13 @@ impl Desk<'_> {
                 let due = invoice.paid_at.is_none() && next_try(invoice, &self.cx).is_some_and(|due| due <= at);
                 if due && (invoice.issued_at == at) == at_issue {
                     let new_card = invoice.tries.new_card_at.is_some();
-                    self.try_card(index, at)?;
+                    // One of ours took what the wallet had when it was written; one brought in does so here.
+                    if invoice.tries.first_is_due {
+                        self.pay_from_wallet(index, at)?;
+                    }
+                    if self.account.invoices[index].paid_at.is_none() {
+                        self.try_card(index, at)?;
+                    }
                     // A new card pays all it can before that restores anything.
                     if !new_card {
                         self.restore_if_paid(at);
@@ -84,16 +90,24 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Pays open invoices from the wallet, oldest first, in part where it doesn't reach (rule 6.9).
+    /// Pays open invoices from the wallet, oldest first, in part where it doesn't reach (rule 6.9). One that was
+    /// brought in may have been issued later.
     pub fn pay_open_invoices(&mut self, at: Timestamp) -> Result<(), OutOfRange> {
         for index in 0..self.account.invoices.len() {
-            let available = self.account.wallet.floor_to_minor(self.account.currency);
-            let amount = available.min(self.account.invoices[index].to_pay());
-            if amount.is_positive() {
-                self.pay_invoice(index, TransferKind::InvoicePaidByWallet, amount, at)?;
+            if self.account.invoices[index].issued_at <= at {
+                self.pay_from_wallet(index, at)?;
             }
         }
         self.restore_if_paid(at);
+        Ok(())
+    }
+
+    fn pay_from_wallet(&mut self, index: usize, at: Timestamp) -> Result<(), OutOfRange> {
+        let available = self.account.wallet.floor_to_minor(self.account.currency);
+        let amount = available.min(self.account.invoices[index].to_pay());
+        if amount.is_positive() {
+            self.pay_invoice(index, TransferKind::InvoicePaidByWallet, amount, at)?;
+        }
         Ok(())
     }
 

@@ -77,7 +77,7 @@ impl Desk<'_> {
     /// A line for each metered component, of the month that ends at `at` (rule 6.6).
     fn usage_lines(&self, service: &Service, server: &Server, at: Timestamp) -> Result<Vec<Line>, OutOfRange> {
         let month = Period::month_of(at.plus_secs(-1));
-        let period = Period::new(server.billable_from.max(month.from), at);
+        let period = Period::new(service.billed_since(at.plus_secs(-1)).max(month.from), at);
         let mut lines = Vec::new();
         for (name, usage) in &server.meter.usage {
             let Some(component) = self.cx.prices.component(&usage.plan, name, period.from) else { continue };

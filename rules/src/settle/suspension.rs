@@ -37,7 +37,7 @@ impl Desk<'_> {
             match &mut self.account.services[index].kind {
                 Kind::Daily(daily) => {
                     let DailyState::Disabled { reason, .. } = daily.state else { continue };
-                    if reason.is_accounts() && at < daily.paid.to {
+                    if reason.is_accounts() && daily.paid.contains(at) {
                         self.enable_instance(index, at);
                     }
                 }

@@ -4,7 +4,7 @@ use rules::{
     AccountId, Action, Arrival, ArrivingInvoice, ArrivingService, Buyer, Context, Currency, DocumentPolicy, Micros,
     Mode, Policy, PriceBook, Refusal, Timestamp, act, bring_in, due_seconds,
 };
-use store::{ArrivingAccount, Commit, Import, Revision, Scope};
+use store::{ArrivingAccount, Brought, CloseOutcome, Closing, Commit, Import, Revision, Scope};
 
 use crate::books::{Books, NOW, STAMP, order, units};
 
@@ -24,6 +24,7 @@ fn arriving(name: &str, wallet: i64) -> ArrivingAccount {
         months: 1,
         stopped: None,
         ends_with_period: false,
+        covered: false,
         paid_until: NOW.next_midnight(),
         anchor: opened_at,
     };
@@ -33,6 +34,7 @@ fn arriving(name: &str, wallet: i64) -> ArrivingAccount {
         opened_at,
         suspended_for: None,
         resume_on_deposit: false,
+        trial: None,
         wallet: units(wallet),
         services: vec![service],
         invoices: vec![ArrivingInvoice { issued_at: NOW, open: units(7), overdue: false }],
@@ -51,10 +53,13 @@ async fn batches_come_in_once_and_in_order() {
     let store = &books.store;
     let import = import(3);
     let numbers = [("R".to_owned(), 8)].into();
-    store.import_begin(&import, &Default::default(), &numbers).await.expect("begun");
+    assert!(store.import_begin(&import, &Default::default(), &numbers).await.expect("asked"));
+    assert!(!store.import_begin(&import, &Default::default(), &numbers).await.expect("asked"), "begun by somebody");
     let batch = [arriving("ann", 5), arriving("bob", -5)];
     let bring = async |from, batch: &[ArrivingAccount]| {
-        store.import_batch(&import, from, batch, Revision::FIRST, NOW).await.expect("asked")
+        let brought = store.import_batch(&import, from, batch, Revision::FIRST, NOW).await.expect("asked");
+        assert_ne!(brought, Brought::Closed(NOW));
+        brought == Brought::Written
     };
     assert!(bring(0, &batch).await);
     let dump = books.dump().await;
@@ -67,11 +72,11 @@ async fn batches_come_in_once_and_in_order() {
     assert_eq!(store.import("h").await.expect("asked").expect("begun").finished_at, Some(NOW));
     assert_eq!(store.import("other").await.expect("asked"), None);
 
-    for (id, name, wallet) in [(1, "ann", 5), (2, "bob", -5), (3, "cid", 0)] {
+    for (id, name, wallet, open) in [(1, "ann", 0, 2), (2, "bob", -5, 7), (3, "cid", 0, 7)] {
         let account = books.load(AccountId(id)).await;
         assert_eq!((account.name.as_str(), account.wallet, account.brought_in), (name, units(wallet), units(0)));
         assert_eq!((account.settled_at, account.daily_paid_until), (NOW, NOW.next_midnight()));
-        assert_eq!(account.invoices[0].to_pay(), units(7));
+        assert_eq!(account.invoices[0].to_pay(), units(open));
     }
     let violations = store.verify(None).await.expect("verify");
     assert!(violations.is_empty(), "{violations:?}");
@@ -95,9 +100,10 @@ async fn a_batch_that_is_cut_off_or_decided_with_older_prices_leaves_nothing() {
         assert_eq!(books.dump().await, dump, "{statements}");
     }
     store.price_list_insert(&Default::default(), Timestamp::BEGINNING, "ann", NOW).await.expect("a list");
-    assert!(!store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await.expect("asked"));
+    let brought = store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await.expect("asked");
+    assert_eq!(brought, Brought::Moved);
     let revision = store.revision().await.expect("a revision");
-    assert!(store.import_batch(&import, 0, &batch, revision, NOW).await.expect("asked"));
+    assert_eq!(store.import_batch(&import, 0, &batch, revision, NOW).await.expect("asked"), Brought::Written);
 }
 
 /// A host that moved here credits what it billed before: what was open of it is no longer owed, what was paid of it
@@ -108,8 +114,8 @@ async fn what_was_billed_elsewhere_is_credited_here() {
     let store = &books.store;
     let import = import(1);
     store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
-    // The wallet pays 5.00 of the 7.00 that are open as soon as anything moves.
-    assert!(store.import_batch(&import, 0, &[arriving("ann", 5)], Revision::FIRST, NOW).await.expect("asked"));
+    // The wallet pays 5.00 of the 7.00 that are open as it arrives.
+    store.import_batch(&import, 0, &[arriving("ann", 5)], Revision::FIRST, NOW).await.expect("brought in");
     let (prices, policy) = (PriceBook::default(), Policy::default());
     let cx = Context { prices: &prices, policy: &policy, outages: &[] };
     let credit = |reissue: Option<Buyer>| {
@@ -178,7 +184,59 @@ async fn an_import_never_goes_back() {
     import.hash = "i".to_owned();
     import.accounts = 1;
     books.store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
-    assert!(books.store.import_batch(&import, 0, &[arriving("ann", 1)], Revision::FIRST, NOW).await.expect("asked"));
+    let batch = [arriving("ann", 1)];
+    books.store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await.expect("brought in");
     let back = books.try_sql("update imports set up_to = 0, finished_at = null where hash = 'i'").await;
     assert!(back.expect_err("refused").contains("import_goes_on"));
+}
+
+#[tokio::test]
+async fn nothing_comes_into_a_month_that_is_closed_and_none_is_closed_over_an_import_that_was_cut_off() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let import = import(2);
+    store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
+    let bring = async |from, name| {
+        store.import_batch(&import, from, &[arriving(name, 0)], Revision::FIRST, NOW).await.expect("asked")
+    };
+    assert_eq!(bring(0, "ann").await, Brought::Written);
+    let sql = async |text: String| books.try_sql(&text).await.expect("changed");
+    let month = rules::Period::month_of(NOW);
+    let closing = Closing { month, closed_at: month.to, author: "ann".to_owned() };
+    sql(format!("update accounts set settled_at = {}", month.to.secs())).await;
+    let CloseOutcome::InTheWay(obstacles) = store.close_month(&closing).await.expect("asked") else {
+        panic!("an import that was cut off is in the way")
+    };
+    assert_eq!(obstacles.iter().map(|one| one.what).collect::<Vec<_>>(), ["import that was cut off"]);
+    sql(format!(
+        "insert into closings (month_from, month_to, closed_at, author) values ({}, {}, {}, 'ann')",
+        month.from.secs(),
+        month.to.secs(),
+        month.to.secs()
+    ))
+    .await;
+    assert_eq!(bring(1, "bob").await, Brought::Closed(month.to));
+}
+
+#[tokio::test]
+async fn a_series_goes_on_from_any_number_until_its_first_one_is_given() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let sql = async |text: &str| books.try_sql(text).await.expect("changed");
+    let counts = async |next: i64| store.series_that_count(&[("INV".to_owned(), next)].into()).await.expect("asked");
+    assert_eq!(counts(1).await, []);
+    let numbers = [("INV".to_owned(), 118)].into();
+    store.import_begin(&import(0), &Default::default(), &numbers).await.expect("begun");
+    assert_eq!((counts(118).await, counts(200).await), (vec![], vec![]));
+    assert_eq!(counts(117).await, [("INV".to_owned(), 118)]);
+    let batch = [arriving("ann", 0)];
+    let import = Import { hash: "i".to_owned(), ..import(1) };
+    store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
+    store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await.expect("brought in");
+    sql("update invoices set series = 'INV', public_number = 118").await;
+    sql("update number_series set next = 119").await;
+    assert_eq!((counts(119).await, counts(200).await), (vec![], vec![("INV".to_owned(), 119)]));
+    let other = Import { hash: "j".to_owned(), ..import };
+    let begun = store.import_begin(&other, &Default::default(), &[("INV".to_owned(), 200)].into()).await;
+    assert!(!begun.expect("asked"), "a gap");
 }

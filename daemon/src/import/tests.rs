@@ -1,0 +1,84 @@
+//! Imports that are cut short say what stands, and the same again goes on behind it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jobs::{Clock, Office};
+use providers::NoCards;
+use rules::{Policy, Timestamp};
+use store::{Opening, Store};
+use tempfile::TempDir;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_secs(1_776_000_000);
+
+/// Two batches and a half.
+const ACCOUNTS: u64 = 250;
+
+struct Desk {
+    office: Office,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("books.db").display());
+        let store = Store::open(&url, Opening::scratch(NOW)).await.expect("books");
+        let clock = Clock::simulated(NOW);
+        let office = Office::open(store, clock, Policy::default(), Arc::new(NoCards)).await.expect("an office");
+        let account = |index| format!("{{\"kind\": \"account\", \"name\": \"a{index}\", \"opened_at\": \"{NOW}\"}}\n");
+        let mut lines: String = (0..ACCOUNTS).map(account).collect();
+        lines += &format!("{{\"kind\": \"totals\", \"accounts\": {ACCOUNTS}}}\n");
+        let file = folder.path().join("move.jsonl");
+        fs::write(&file, lines).expect("written");
+        Self { office, file, _folder: folder }
+    }
+
+    /// As the command does; after each batch `told` hears how many accounts are there.
+    async fn import(&self, told: impl Fn(u64)) -> anyhow::Result<u64> {
+        let source = Source::of(&self.file)?;
+        let Looked::Fine(checked) = look(&self.office, &source, None).await? else { panic!("the file is fine") };
+        let there = checked.begun.as_ref().map_or(0, |import| import.up_to);
+        bring_in(&self.office, &source, *checked, "test".to_owned(), told).await?;
+        Ok(there)
+    }
+}
+
+#[tokio::test]
+async fn what_stands_is_told_and_the_same_command_goes_on() {
+    let desk = Desk::new().await;
+    let cut = desk
+        .import(|up_to| {
+            if up_to == 100 {
+                desk.office.store.cut_after(2)
+            }
+        })
+        .await
+        .expect_err("cut off");
+    let told = cut.to_string();
+    assert!(told.starts_with("cut short: 100 of 250 accounts are in the books, each whole, and stay there."), "{told}");
+    assert!(told.ends_with("The same command goes on with them."), "{told}");
+    assert_eq!(desk.import(|_| ()).await.expect("brought in"), 100);
+    let source = Source::of(&desk.file).expect("the file");
+    assert!(matches!(look(&desk.office, &source, None).await, Ok(Looked::Done(import)) if import.up_to == ACCOUNTS));
+    assert!(desk.office.store.verify(None).await.expect("verified").is_empty());
+}
+
+#[tokio::test]
+async fn a_file_that_is_changed_under_way_is_not_read_on() {
+    let desk = Desk::new().await;
+    let before = fs::read(&desk.file).expect("the file");
+    let change = |up_to| {
+        if up_to == 100 {
+            fs::write(&desk.file, b"{}").expect("written");
+        }
+    };
+    let cut = desk.import(change).await.expect_err("cut short").to_string();
+    assert!(cut.contains("100 of 250 accounts") && cut.contains("was changed after it was checked"), "{cut}");
+    fs::write(&desk.file, before).expect("put back");
+    assert_eq!(desk.import(|_| ()).await.expect("brought in"), 100);
+}
