@@ -26,3 +26,19 @@ pub fn written(at: impl Into<Option<Timestamp>>) -> Option<String> {
 pub fn or_dash(value: Option<&str>) -> &str {
     value.unwrap_or("-")
 }
+
+/// As in `1 account` and `2 accounts`.
+pub fn counted(count: impl TryInto<u64>, what: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|count: u64| counted(count, "account")), ["0 accounts", "1 account", "2 accounts"]);
+    }
+}

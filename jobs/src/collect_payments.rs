@@ -48,23 +48,33 @@ impl Job for CollectPayments {
         office: &Office,
         accounts: &[AccountId],
         now: Timestamp,
-        mut progress: Option<&mut ShardProgress>,
+        progress: Option<&mut ShardProgress>,
     ) -> Result<Tally, JobError> {
-        let mut tally = office.settle(accounts, now, progress.as_deref_mut()).await?;
-        let mut awaiting = std::mem::take(&mut tally.awaiting);
-        while !awaiting.is_empty() {
-            let answered = office.ask_cards(&awaiting, now).await?;
-            let mut settled = office.settle(&answered, now, progress.as_deref_mut()).await?;
-            awaiting = std::mem::take(&mut settled.awaiting);
-            // The accounts were counted when they were settled first.
-            let again = std::mem::take(&mut settled.done);
-            if let Some(progress) = &mut progress {
-                progress.done = progress.done.saturating_sub(again);
-            }
-            tally.merge(settled);
-        }
-        Ok(tally)
+        collect(office, accounts, (now, now), progress).await
     }
+}
+
+/// Settles accounts up to `until`, and asks their cards at `now` for what that needs.
+pub async fn collect(
+    office: &Office,
+    accounts: &[AccountId],
+    (until, now): (Timestamp, Timestamp),
+    mut progress: Option<&mut ShardProgress>,
+) -> Result<Tally, JobError> {
+    let mut tally = office.settle(accounts, until, progress.as_deref_mut()).await?;
+    let mut awaiting = std::mem::take(&mut tally.awaiting);
+    while !awaiting.is_empty() {
+        let answered = office.ask_cards(&awaiting, now).await?;
+        let mut settled = office.settle(&answered, until, progress.as_deref_mut()).await?;
+        awaiting = std::mem::take(&mut settled.awaiting);
+        // The accounts were counted when they were settled first.
+        let again = std::mem::take(&mut settled.done);
+        if let Some(progress) = &mut progress {
+            progress.done = progress.done.saturating_sub(again);
+        }
+        tally.merge(settled);
+    }
+    Ok(tally)
 }
 
 #[cfg(test)]
@@ -231,6 +241,30 @@ mod tests {
         assert_eq!(counts(&tally), paid);
         let paid_at = bench.books().await.invoices[0].paid_at;
         assert_eq!(paid_at, Some(at("2026-04-08T00:00:00Z")), "the second of its proof");
+        bench.verified().await;
+    }
+
+    /// Settled to a second that is long gone, a card is still asked now: its answer has its two minutes from here.
+    #[tokio::test]
+    async fn a_card_is_asked_by_the_clock_however_far_back_the_books_are() {
+        let bench = Bench::at("2026-03-01T00:00:00Z").await;
+        let ann = bench.customer("ann", "monthly", 0).await;
+        bench.cards.fall_silent(true);
+        bench.advance("2026-04-09T00:00:00Z");
+        let until = at(ISSUED);
+        let settle =
+            async || bench.office.settle_and_collect_until(&[ann], until, bench.now()).await.expect("no fault");
+        settle().await;
+        let open = bench.office.store.intents_open(10).await.expect("intents");
+        let [waiting] = open.as_slice() else { panic!("{open:?}") };
+        assert_eq!((waiting.intent.due_at, waiting.recorded_at), (until, at("2026-04-09T00:00:00Z")));
+        bench.advance("2026-04-09T00:01:59Z");
+        settle().await;
+        assert_eq!(bench.office.store.intents_open(10).await.expect("intents").len(), 1);
+        bench.advance("2026-04-09T00:02:00Z");
+        settle().await;
+        assert_eq!(bench.office.store.intents_open(10).await.expect("intents"), []);
+        assert_eq!(bench.books().await.accounts[0].name, "ann");
         bench.verified().await;
     }
 

@@ -261,7 +261,7 @@ impl Office {
 
     /// Asks the cards of these accounts for the charges that wait; answers which accounts can go on.
     pub async fn ask_cards(&self, accounts: &[AccountId], now: Timestamp) -> Result<Vec<AccountId>, JobError> {
-        let open = self.store.intents_open(u32::MAX).await?;
+        let open = self.store.intents_open_of(accounts).await?;
         let mut answered = Vec::new();
         for account in self.store.accounts_load(accounts, Scope::Unfinished).await? {
             let Ok(account) = account else { continue };
@@ -351,8 +351,17 @@ impl Office {
 
     /// Settles accounts and asks their cards as far as that goes on at once.
     pub async fn settle_and_collect(&self, accounts: &[AccountId], now: Timestamp) -> Result<Tally, JobError> {
-        use crate::job::Job;
-        crate::collect_payments::CollectPayments::work(self, accounts, now, None).await
+        self.settle_and_collect_until(accounts, now, now).await
+    }
+
+    /// The same up to a second that may be long gone; cards are asked at `now`.
+    pub async fn settle_and_collect_until(
+        &self,
+        accounts: &[AccountId],
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Tally, JobError> {
+        crate::collect_payments::collect(self, accounts, (until, now), None).await
     }
 
     /// Authorises a new card.

@@ -53,7 +53,7 @@ pub async fn preview_of_held(office: &Office, kind: DueKind, until: Timestamp) -
     office.reload_if_moved().await?;
     let (mut sum, mut after) = (Preview::default(), AccountId(0));
     loop {
-        let page = office.store.account_ids(after, AccountId(i64::MAX), PAGE).await?;
+        let page = office.store.accounts_due_or_held(kind, until, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(sum) };
         after = *last;
         let page = of(office, &page, (Some(kind), true), until, |_| {}).await?;

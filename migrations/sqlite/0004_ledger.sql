@@ -100,14 +100,10 @@ create table transfers (
 create unique index service_period_is_charged_once on transfers (period_from, account_id, service)
     where kind = 'period';
 
--- What else a price list was charged by: written with changes of services, never at midnight.
-create index transfers_of_changes on transfers (effective_at, account_id, number)
-    where kind in ('card_credit', 'downgrade', 'upgrade');
-
 create unique index transfer_is_corrected_once on transfers (account_id, corrects) where corrects is not null;
 
--- Of a month's reports: what is booked beside the periods themselves is little, and few periods reach over a
--- midnight.
+-- Of a month's reports, and of what else a price list was charged by: what is booked beside the periods themselves
+-- is little, and few periods reach over a midnight.
 create index transfers_by_second on transfers (effective_at, account_id, number) where kind <> 'period';
 create index transfers_of_long_periods on transfers (period_to, account_id, number)
     where (period_to - 1) / 86400 > period_from / 86400;

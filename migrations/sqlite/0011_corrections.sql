@@ -55,6 +55,9 @@ begin
     select raise(abort, 'number_series_counts_on');
 end;
 
+-- Invoices are asked for by what is printed on them.
+create index brought_in_invoices_printed on brought_in_invoices (printed);
+
 -- Months that are closed, one after the other. No transfer or credit note takes effect in them any more.
 create table closings (
     month_from integer not null primary key,

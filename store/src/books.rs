@@ -61,6 +61,8 @@ pub struct InvoiceRow {
     pub public: Option<(String, i64)>,
     /// Of the credit note over it.
     pub credit_note: Option<(String, i64)>,
+    /// As it was printed where it was issued, if that was elsewhere.
+    pub printed: Option<String>,
     /// The credited invoice whose place it takes.
     pub reissues: Option<i64>,
     pub buyer: Buyer,
@@ -122,10 +124,12 @@ macro_rules! select_invoices {
         "select accounts.name, invoices.number, accounts.currency, invoices.issued_at, invoices.recorded_at,
             invoices.total, invoices.paid, invoices.credited, invoices.written_off, invoices.paid_at,
             invoices.credited_at, invoices.overdue, invoices.series, invoices.public_number, credit_notes.series,
-            credit_notes.public_number, invoices.reissues, invoices.buyer
+            credit_notes.public_number, brought_in_invoices.printed, invoices.reissues, invoices.buyer
         from invoices join accounts on accounts.id = invoices.account_id
         left join credit_notes on credit_notes.account_id = invoices.account_id
-            and credit_notes.invoice = invoices.number"
+            and credit_notes.invoice = invoices.number
+        left join brought_in_invoices on brought_in_invoices.account_id = invoices.account_id
+            and brought_in_invoices.number = invoices.number"
     };
 }
 
@@ -268,6 +272,7 @@ pub fn read_invoice(cells: &mut Cells<'_>) -> std::result::Result<InvoiceRow, Pr
         overdue: cells.flag()?,
         public: read_public(cells)?,
         credit_note: read_public(cells)?,
+        printed: cells.maybe_text()?,
         reissues: cells.maybe_int()?,
         buyer: cells.maybe_json()?.unwrap_or_default(),
         lines: Vec::new(),

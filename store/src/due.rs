@@ -71,6 +71,33 @@ impl Store {
         Ok(ids.into_iter().map(AccountId).collect())
     }
 
+    /// The same page by page, those included that are parked or wait for a held run.
+    pub async fn accounts_due_or_held(
+        &self,
+        kind: DueKind,
+        now: Timestamp,
+        after: AccountId,
+        limit: u32,
+    ) -> Result<Vec<AccountId>> {
+        let question = match kind {
+            DueKind::Daily => {
+                "select id from accounts where daily_due_at <= $2 and id > $3 and $1 = 'daily' order by id limit $4"
+            }
+            _ => {
+                "select account_id from due where kind = $1 and at <= $2 and account_id > $3
+                order by account_id limit $4"
+            }
+        };
+        let ids: Vec<i64> = sqlx::query_scalar(question)
+            .bind(kind.name())
+            .bind(now.secs())
+            .bind(after.0)
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        Ok(ids.into_iter().map(AccountId).collect())
+    }
+
     /// How many accounts have something of `kind` due, those left out that are parked or wait for a held run.
     pub async fn accounts_due_count(&self, kind: DueKind, now: Timestamp) -> Result<u64> {
         let question = if kind == DueKind::Daily { DAILY_COUNT } else { OTHERS_COUNT };

@@ -1,10 +1,13 @@
 //! Charges of saved cards: found when unanswered, answered once.
 
 use rules::{AccountId, Answer, Intent, Timestamp};
-use sqlx::{Row, SqliteConnection};
+use sqlx::query_builder::QueryBuilder;
+use sqlx::{Row, Sqlite, SqliteConnection};
 
+use crate::bulk::push_set;
 use crate::cells::{Cells, Problem};
 use crate::load::read_intent;
+use crate::pages::read_rows;
 use crate::receipts::{self, NewReceipt};
 use crate::{Result, Store, StoreError};
 
@@ -31,23 +34,34 @@ pub enum Answered {
 /// Under which provider a late success of a card is kept; its payment is the intent's key.
 pub const CARD: &str = "card";
 
+macro_rules! select_open {
+    () => {
+        "select account_id, recorded_at, key, purpose, card, amount, due_at, answer from intents where answer is null"
+    };
+}
+
 impl Store {
     /// Charges without an answer, in the order in which they fell due.
     pub async fn intents_open(&self, limit: u32) -> Result<Vec<OpenIntent>> {
-        let rows = sqlx::query(
-            "select account_id, recorded_at, key, purpose, card, amount, due_at, answer from intents
-            where answer is null order by due_at, account_id, key limit $1",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(self.readers())
-        .await?;
-        let read = |cells: &mut Cells<'_>| -> std::result::Result<OpenIntent, Problem> {
-            let (account, recorded_at) = (AccountId(cells.int()?), cells.time()?);
-            Ok(OpenIntent { account, recorded_at, intent: read_intent(cells)? })
-        };
-        let open = rows.iter().map(|row| read(&mut Cells::of(row)));
-        open.collect::<std::result::Result<_, _>>()
-            .map_err(|problem| StoreError::CorruptTable { table: "intents", problem })
+        let rows = sqlx::query(concat!(select_open!(), " order by due_at, account_id, key limit $1"))
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        read_rows("intents", &rows, read_open)
+    }
+
+    /// The same of these accounts alone.
+    pub async fn intents_open_of(&self, accounts: &[AccountId]) -> Result<Vec<OpenIntent>> {
+        const AT_ONCE: usize = 1_024;
+        let mut open = Vec::new();
+        for accounts in accounts.chunks(AT_ONCE) {
+            let keys: Vec<i64> = accounts.iter().map(|account| account.0).collect();
+            let mut statement = QueryBuilder::<Sqlite>::new(concat!(select_open!(), " and account_id in "));
+            push_set(&mut statement, &keys);
+            statement.push(" order by due_at, account_id, key");
+            open.extend(read_rows("intents", &statement.build().fetch_all(self.readers()).await?, read_open)?);
+        }
+        Ok(open)
     }
 
     /// Stores an answer. The first one stands; a success after a pending one is a receipt (rule 11.7).
@@ -66,6 +80,11 @@ impl Store {
         transaction.commit().await?;
         Ok(answered)
     }
+}
+
+fn read_open(cells: &mut Cells<'_>) -> std::result::Result<OpenIntent, Problem> {
+    let (account, recorded_at) = (AccountId(cells.int()?), cells.time()?);
+    Ok(OpenIntent { account, recorded_at, intent: read_intent(cells)? })
 }
 
 async fn store_answer(

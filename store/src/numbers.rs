@@ -26,20 +26,41 @@ const CREDIT_NOTES: (&str, &str) = (
         and credit_notes.public_number is null",
 );
 
+const INVOICES_AHEAD: &str = "select count(*) from invoices d where d.public_number is null and not exists (
+        select 1 from brought_in_invoices b where b.account_id = d.account_id and b.number = d.number
+    )";
+
+/// The second leads to the short index of those without a number.
+const CREDIT_NOTES_AHEAD: &str = "select count(*) from credit_notes where public_number is null and issued_at >= 0";
+
 impl Store {
     /// How many documents have no public number yet.
     pub async fn documents_without_number(&self) -> Result<u64> {
-        let count: i64 = sqlx::query_scalar(
-            "select (
-                    select count(*) from invoices d where d.public_number is null and not exists (
-                        select 1 from brought_in_invoices b where b.account_id = d.account_id and b.number = d.number
-                    )
-                )
-                + (select count(*) from credit_notes where public_number is null)",
-        )
-        .fetch_one(self.readers())
-        .await?;
+        let mut snapshot = self.snapshot().await?;
+        let mut count: i64 = 0;
+        for question in [INVOICES_AHEAD, CREDIT_NOTES_AHEAD] {
+            count += sqlx::query_scalar::<_, i64>(question).fetch_one(&mut *snapshot).await?;
+        }
         Ok(count.unsigned_abs())
+    }
+
+    /// Which numbers the documents without one would get: of each series the first of them and how many.
+    pub async fn numbers_ahead(&self, policy: &DocumentPolicy) -> Result<Vec<(String, i64, u64)>> {
+        let mut snapshot = self.snapshot().await?;
+        let mut ahead = Vec::new();
+        for (question, series) in
+            [(INVOICES_AHEAD, &policy.invoice_series), (CREDIT_NOTES_AHEAD, &policy.credit_note_series)]
+        {
+            let count: i64 = sqlx::query_scalar(question).fetch_one(&mut *snapshot).await?;
+            let next: Option<i64> = sqlx::query_scalar("select next from number_series where series = $1")
+                .bind(series)
+                .fetch_optional(&mut *snapshot)
+                .await?;
+            if count > 0 {
+                ahead.push((series.clone(), next.unwrap_or(1), count.unsigned_abs()));
+            }
+        }
+        Ok(ahead)
     }
 
     /// Numbers what has no number, up to a thousand invoices and as many credit notes in one transaction; how

@@ -7,6 +7,7 @@ use sqlx::query_builder::QueryBuilder;
 use sqlx::sqlite::SqliteRow;
 
 use crate::books::{InvoiceRow, read_invoice, read_line, select_invoices, select_lines};
+use crate::bulk::push_set;
 use crate::cells::{Cells, Problem};
 use crate::load::read_standing;
 use crate::{Result, Store, StoreError, service_row};
@@ -47,6 +48,12 @@ pub enum InvoiceState {
     Overdue,
     Paid,
 }
+
+const PRINTED: &str = "select a.id, a.name, d.number from (
+        select account_id, number from invoices where series = $1 and public_number = $2
+        union select account_id, invoice from credit_notes where series = $1 and public_number = $2
+        union select account_id, number from brought_in_invoices where printed = $3
+    ) d join accounts a on a.id = d.account_id order by a.id, d.number";
 
 impl Store {
     /// Accounts by name, bytewise, behind `after`.
@@ -123,6 +130,29 @@ impl Store {
         });
         statement.push(" order by invoices.account_id, invoices.number limit ").push_bind(i64::from(limit));
         read_rows("invoices", &statement.build().fetch_all(self.readers()).await?, read_invoice)
+    }
+
+    /// Invoices of an account by their numbers, without their lines.
+    pub async fn invoices_numbered(&self, account: AccountId, numbers: &[i64]) -> Result<Vec<InvoiceRow>> {
+        const AT_ONCE: usize = 1_024;
+        let mut found = Vec::new();
+        for numbers in numbers.chunks(AT_ONCE) {
+            let mut statement = QueryBuilder::<Sqlite>::new(select_invoices!());
+            statement.push(" where invoices.account_id = ").push_bind(account.0).push(" and invoices.number in ");
+            push_set(&mut statement, numbers);
+            found.extend(read_rows("invoices", &statement.build().fetch_all(self.readers()).await?, read_invoice)?);
+        }
+        Ok(found)
+    }
+
+    /// The invoices with this printed number, of their own, of their credit note or of where they were issued:
+    /// their accounts and numbers there.
+    pub async fn invoices_printed(&self, printed: &str) -> Result<Vec<(AccountId, String, i64)>> {
+        let (series, number) = printed.rsplit_once('-').unwrap_or_default();
+        let number: i64 = number.parse().unwrap_or(-1);
+        let rows: Vec<(i64, String, i64)> =
+            sqlx::query_as(PRINTED).bind(series).bind(number).bind(printed).fetch_all(self.readers()).await?;
+        Ok(rows.into_iter().map(|(account, name, number)| (AccountId(account), name, number)).collect())
     }
 
     /// One invoice with its lines.

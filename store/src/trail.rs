@@ -8,26 +8,30 @@ use crate::load::{self, Scope};
 use crate::pages::read_rows;
 use crate::{Result, Store, StoreError};
 
-/// A wallet over a range of time, as of the account's settled second.
+/// A wallet over a range of time, as of the account's settled second: the newest of its entries.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Statement {
     pub account: Account,
-    /// The wallet before the range.
+    /// The wallet before the first of the entries.
     pub opening: Micros,
     /// What moved the wallet in the range.
     pub entries: Vec<LedgerRow>,
+    /// Whether the range has older ones.
+    pub has_older: bool,
 }
 
+/// Before the second $2, or before the entry $3.
 const WALLET_BEFORE: &str = "select cast(coalesce(sum(
         case when credit = 'wallet' then amount when debit = 'wallet' then -amount else 0 end
     ), 0) as bigint)
-    from transfers where account_id = $1 and effective_at < $2";
+    from transfers where account_id = $1 and effective_at < $2 and number < $3";
 
+/// An account's numbers rise with its seconds.
 const WALLET_ENTRIES: &str = concat!(
     select_ledger!(),
     " where transfers.account_id = $1 and transfers.effective_at >= $2 and transfers.effective_at < $3
-        and (transfers.credit = 'wallet' or transfers.debit = 'wallet')
-    order by transfers.effective_at, transfers.number"
+        and transfers.number < $4 and (transfers.credit = 'wallet' or transfers.debit = 'wallet')
+    order by transfers.number desc limit $5"
 );
 
 const WALLET_ENTRY_BEFORE: &str = concat!(
@@ -68,22 +72,40 @@ const EVENTS_OF_SERVICE: &str = concat!(
 );
 
 impl Store {
-    /// The wallet's entries in `range`, with what it was before: one state of the books.
-    pub async fn statement(&self, account: AccountId, range: Period) -> Result<Statement> {
+    /// The newest of the wallet's entries in `range` before the one numbered `before`, at most `limit`, and what
+    /// the wallet was before them: one state of the books.
+    pub async fn statement(
+        &self,
+        account: AccountId,
+        range: Period,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Statement> {
         let mut snapshot = self.snapshot().await?;
         let loaded = load::accounts(&mut snapshot, &[account], Scope::Unfinished).await?.pop();
         let missing = || StoreError::NotFound { what: "account", key: account.0.to_string() };
         let whole = loaded.ok_or_else(missing)??;
-        let opening: i64 =
-            sqlx::query_scalar(WALLET_BEFORE).bind(account.0).bind(range.from.secs()).fetch_one(&mut *snapshot).await?;
+        let before = before.unwrap_or(i64::MAX);
         let entries = sqlx::query(WALLET_ENTRIES)
             .bind(account.0)
             .bind(range.from.secs())
             .bind(range.to.secs())
+            .bind(before)
+            .bind(i64::from(limit) + 1)
             .fetch_all(&mut *snapshot)
             .await?;
-        let entries = read_rows("transfers", &entries, read_transfer)?;
-        Ok(Statement { account: whole, opening: Micros::new(opening), entries })
+        let mut entries = read_rows("transfers", &entries, read_transfer)?;
+        let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_older = entries.len() > shown;
+        entries.truncate(shown);
+        entries.reverse();
+        let (until, first) = match entries.first() {
+            Some(first) => (i64::MAX, first.number),
+            None => (range.from.secs(), before),
+        };
+        let opening = sqlx::query_scalar(WALLET_BEFORE).bind(account.0).bind(until).bind(first);
+        let opening: i64 = opening.fetch_one(&mut *snapshot).await?;
+        Ok(Statement { account: whole, opening: Micros::new(opening), entries, has_older })
     }
 
     /// The account's transfers and events from these numbers on.
@@ -102,21 +124,17 @@ impl Store {
 
     /// The last entry of the wallet before `at`.
     pub async fn wallet_entry_before(&self, account: AccountId, at: Timestamp) -> Result<Option<LedgerRow>> {
-        let row =
-            sqlx::query(WALLET_ENTRY_BEFORE).bind(account.0).bind(at.secs()).fetch_optional(self.readers()).await?;
-        Ok(read_rows("transfers", row.as_slice(), read_transfer)?.pop())
+        Ok(self.transfers_asked(WALLET_ENTRY_BEFORE, &[account.0, at.secs()]).await?.pop())
     }
 
     /// The transfer that an invoice was booked with; one over nothing has none.
     pub async fn issue_of(&self, account: AccountId, invoice: i64) -> Result<Option<LedgerRow>> {
-        let row = sqlx::query(ISSUE_OF).bind(account.0).bind(invoice).fetch_optional(self.readers()).await?;
-        Ok(read_rows("transfers", row.as_slice(), read_transfer)?.pop())
+        Ok(self.transfers_asked(ISSUE_OF, &[account.0, invoice]).await?.pop())
     }
 
     /// One event, to explain it.
     pub async fn event(&self, account: AccountId, number: i64) -> Result<Option<EventRow>> {
-        let row = sqlx::query(EVENT).bind(account.0).bind(number).fetch_optional(self.readers()).await?;
-        Ok(read_rows("events", row.as_slice(), read_event)?.pop())
+        Ok(self.events_asked(EVENT, &[account.0, number]).await?.pop())
     }
 
     /// The last event of that kind before another one, of a service or of any.
@@ -146,14 +164,7 @@ impl Store {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<LedgerRow>> {
-        let rows = sqlx::query(TRANSFERS_OF_SERVICE)
-            .bind(account.0)
-            .bind(service)
-            .bind(until.secs())
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
-        read_rows("transfers", &rows, read_transfer)
+        self.transfers_asked(TRANSFERS_OF_SERVICE, &[account.0, service, until.secs(), i64::from(limit)]).await
     }
 
     /// The newest events of a service, the newest first.
@@ -163,12 +174,16 @@ impl Store {
         service: ServiceNumber,
         limit: u32,
     ) -> Result<Vec<EventRow>> {
-        let rows = sqlx::query(EVENTS_OF_SERVICE)
-            .bind(account.0)
-            .bind(service)
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
-        read_rows("events", &rows, read_event)
+        self.events_asked(EVENTS_OF_SERVICE, &[account.0, service, i64::from(limit)]).await
+    }
+
+    async fn transfers_asked(&self, question: &'static str, numbers: &[i64]) -> Result<Vec<LedgerRow>> {
+        let query = numbers.iter().fold(sqlx::query(question), |query, number| query.bind(*number));
+        read_rows("transfers", &query.fetch_all(self.readers()).await?, read_transfer)
+    }
+
+    async fn events_asked(&self, question: &'static str, numbers: &[i64]) -> Result<Vec<EventRow>> {
+        let query = numbers.iter().fold(sqlx::query(question), |query, number| query.bind(*number));
+        read_rows("events", &query.fetch_all(self.readers()).await?, read_event)
     }
 }

@@ -23,6 +23,11 @@ pub fn json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| StoreError::Driver(sqlx::Error::Encode(error.into())))
 }
 
+/// Each row beside what of it is stored as JSON.
+fn beside<'a, T, J: Serialize + 'a>(rows: &'a [T], of: impl Fn(&'a T) -> &'a J) -> Result<Vec<(&'a T, String)>> {
+    rows.iter().map(|row| Ok((row, json(of(row))?))).collect()
+}
+
 /// Writes the accounts as they become, if nobody moved them since they were read.
 pub async fn accounts(work: &mut Work<'_>, commits: &[&Commit]) -> Result<()> {
     let mut rows = Vec::with_capacity(commits.len());
@@ -235,10 +240,7 @@ pub struct PlacedLine<'a> {
 }
 
 pub async fn lines(work: &mut Work<'_>, lines: &[PlacedLine<'_>]) -> Result<()> {
-    let mut rows = Vec::with_capacity(lines.len());
-    for placed in lines {
-        rows.push((placed, json(&placed.line.basis)?));
-    }
+    let rows = beside(lines, |placed| &placed.line.basis)?;
     let head = "insert into invoice_lines (account_id, invoice, position, service, kind, period_from, period_to,
         amount, basis, reissue) ";
     work.values(
@@ -329,10 +331,7 @@ pub async fn events(work: &mut Work<'_>, rows: &[Of<'_, Event>], stamp: Stamp) -
 
 /// Writes charges to ask a card for: before anybody is called.
 pub async fn intents(work: &mut Work<'_>, intents: &[Of<'_, Intent>], stamp: Stamp) -> Result<()> {
-    let mut rows = Vec::with_capacity(intents.len());
-    for of in intents {
-        rows.push((of, json(&of.what.purpose)?));
-    }
+    let rows = beside(intents, |of| &of.what.purpose)?;
     let head = "insert into intents (account_id, key, purpose, card, amount, due_at, recorded_at) ";
     work.values(
         head,

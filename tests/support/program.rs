@@ -45,6 +45,19 @@ pub fn run(arguments: &[&str]) -> Ended {
     bursar(arguments).output().expect("the program starts").into()
 }
 
+/// A command on these books, word by word.
+pub fn run_on(url: &str, command: &str) -> Ended {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    run(&[&words[..], &["--database-url", url]].concat())
+}
+
+/// The same, which must be done, for machines.
+pub fn json_on(url: &str, command: &str) -> serde_json::Value {
+    let Ended { status, out, err } = run_on(url, &format!("{command} --format json"));
+    assert_eq!((status, err.as_str()), (Some(0), ""), "{command}\n{out}");
+    serde_json::from_str(&out).expect(command)
+}
+
 /// Asks until it is so.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let waited = Stopwatch::start();

@@ -136,7 +136,7 @@ fn lists_go_on_behind_their_last_row() {
     books.bad_input("invoices show bob 7", "account `bob` has no invoice 7");
     books.bad_input("invoices show eve 0", "there is no such account");
     books.bad_input("invoices list --after bob/t0", "it is an invoice");
-    books.bad_input("invoices list --after bob", "it is a reference");
+    books.bad_input("invoices list --after bob", "there is none");
     books.bad_input("invoices list --limit 0", "0 is not in");
 }
 
@@ -152,6 +152,17 @@ fn a_statement_runs_from_one_balance_to_the_next() {
     let day = books.json("statement ann --from 2026-01-06 --to 2026-01-07");
     assert_eq!(strings(&day["entries"], "ref"), ["ann/t3", "ann/t4"]);
     assert_eq!((&day["opening_balance"], &day["closing_balance"]), (&"7.600000".into(), &"2.800000".into()));
+    // Page by page, from the newest back; each page begins where the one before it ends.
+    let newest = books.json("statement ann --limit 4");
+    assert_eq!(strings(&newest["entries"], "ref"), ["ann/t2", "ann/t3", "ann/t4", "ann/t5"]);
+    assert_eq!((&newest["opening_balance"], &newest["older_before"]), (&balances[1].into(), &"ann/t2".into()));
+    let older = books.json("statement ann --limit 4 --before ann/t2");
+    assert_eq!(strings(&older["entries"], "ref"), ["ann/t0", "ann/t1"]);
+    assert_eq!((&older["closing_balance"], &older["older_before"]), (&balances[1].into(), &Value::Null));
+    let nothing = books.json("statement ann --before ann/t0");
+    assert_eq!((&nothing["opening_balance"], &nothing["closing_balance"]), (&"0.000000".into(), &"0.000000".into()));
+    assert!(books.text("statement ann --limit 4").contains("for older ones go on with --before ann/t2"));
+    books.bad_input("statement ann --before bob/t2", "it is an entry of the account");
     let text = books.text("statement bob");
     assert!(
         text.contains("as of 2026-02-10T00:00:00Z") && text.contains("bob/i0") && text.contains("overdue"),

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::program::{Daemon, Ended, run, wait_until};
+use crate::support::program::{Daemon, Ended, json_on, run, run_on, wait_until};
 
 /// Cass pays the first invoice in part, and no card is there for the rest; dan pays beforehand.
 const QUARTER: &str = r#"{
@@ -50,14 +50,11 @@ impl Host {
     }
 
     fn run(&self, command: &str) -> Ended {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        run(&[&words[..], &["--database-url", &self.url]].concat())
+        run_on(&self.url, command)
     }
 
     fn json(&self, command: &str) -> Value {
-        let Ended { status, out, err } = self.run(&format!("{command} --format json"));
-        assert_eq!((status, err.as_str()), (Some(0), ""), "{command}\n{out}");
-        serde_json::from_str(&out).expect(command)
+        json_on(&self.url, command)
     }
 
     /// Nothing is printed but why not.
@@ -117,6 +114,46 @@ fn a_period_and_an_invoice_are_taken_back() {
     let anew = all["invoices"].as_array().expect("a list").iter().find(|row| row["reissues"] == shown["ref"]);
     let anew = anew.expect("it was issued anew");
     assert_eq!((&anew["buyer"]["company"], &anew["total"]), (&"Ann".into(), &shown["total"]));
+    host.verify();
+}
+
+/// A printed number stands wherever its reference does, and names the invoice wherever that is asked for.
+#[test]
+fn documents_are_named_by_their_printed_numbers() {
+    let host = Host::start();
+    let dry = "jobs enqueue number_documents --dry-run";
+    host.json("invoices credit cass/i0 --reason twice");
+    let ahead = host.json(dry);
+    let series: Vec<&str> =
+        ahead["series"].as_array().expect("series").iter().map(|row| row["series"].as_str().expect("one")).collect();
+    assert!(series.contains(&"CN"), "{ahead}");
+    assert!(host.run(dry).out.contains("1 document: CN-000001 to CN-000001"), "{ahead}");
+    host.fails(&format!("{dry} --account cass"), 2, "numbers those of all accounts");
+    assert_eq!(host.json("invoices show cass/i0")["credit_note"], Value::Null, "a dry run numbers nothing");
+    host.json("jobs enqueue number_documents");
+    wait_until("it is numbered", || host.json("invoices show cass/i0")["credit_note"] == "CN-000001");
+    assert!(host.run(dry).out.contains("Every document has its number."));
+
+    let shown = host.json("invoices show cass 0");
+    let printed = shown["printed"].as_str().expect("a number").to_owned();
+    assert_eq!(printed, "INV-000001");
+    for name in ["cass/i0", &printed, "INV-1", "CN-000001"] {
+        assert_eq!(host.json(&format!("invoices show {name}"))["ref"], "cass/i0", "{name}");
+    }
+    let text = host.run("invoices show cass/i0").out;
+    assert!(text.contains("Invoice INV-000001 (cass/i0)") && text.contains("Credit note CN-000001"), "{text}");
+    let listed = host.run("invoices list --account cass").out;
+    assert!(listed.contains(&printed) && listed.contains("CN-000001"), "{listed}");
+    let behind = host.json(&format!("invoices list --account cass --after {printed}"));
+    assert_eq!(behind["invoices"][0]["ref"], "cass/i1");
+    assert!(host.run("statement cass").out.contains("INV-000001 (cass/i0)"));
+    let line = host.json(&format!("explain {printed}/1"));
+    assert_eq!(line["ref"], "cass/i0/1");
+    let open = host.json("invoices show cass/i1")["printed"].as_str().expect("a number").to_owned();
+    host.json(&format!("invoices write-off {open} --reason gone"));
+    assert_eq!(host.json("invoices show cass/i1")["state"], "written_off");
+    host.fails("invoices show INV-000099", 2, "there is none");
+    host.fails("invoices show cass/t0", 2, "it is no invoice");
     host.verify();
 }
 

@@ -9,6 +9,7 @@ mod bad_books;
 mod corrections;
 mod demo;
 mod documents;
+mod formats;
 mod full_disk;
 mod import;
 mod kills;

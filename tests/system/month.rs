@@ -101,6 +101,8 @@ fn a_month_goes_wrong_in_many_ways_and_the_books_come_through() {
     let invoices = machine.json(&["invoices", "list"]);
     assert!(invoices.to_string().contains("cay"), "{invoices}");
     machine.assert_verified();
+    machine.follow("docs/operating/month-end.md", &[("2026-03", "2027-01")]);
+    assert_eq!(machine.json(&["books", "list"])["months"][0]["month"], "2027-01");
     machine.stop();
 }
 
@@ -123,7 +125,7 @@ fn a_clock_that_jumps(machine: &mut Machine) {
     machine.jump(rules::HOUR);
     machine.start();
     assert!(!machine.json(&["clock", "show"])["doubt"].is_null());
-    machine.done(&["clock", "confirm"]);
+    assert_eq!(machine.json(&["clock", "confirm"])["confirmed"], true);
     wait_until("the clock is believed again", || machine.json(&["clock", "show"])["doubt"].is_null());
     wait_until("commands are taken", || machine.run(&["doctor"]).status == Some(0));
     machine.assert_verified();

@@ -144,7 +144,7 @@ fn a_list_that_others_or_charges_rest_on_stays() {
 
     // Charged by: the scenario's list.
     let refused = books.prices(&["withdraw", "1", "--reason", "a slip"]);
-    assert_refused(&refused, 3, "refused: list 1 is in use: service `");
+    assert_refused(&refused, 3, "refused: in_use: list 1 is in use: service `");
 
     let new = books.list("new.toml", &plan("new", "daily", "1.00"));
     let newer = books.list("newer.toml", &plan("new", "daily", "2.00"));

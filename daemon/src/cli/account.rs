@@ -5,7 +5,7 @@ use rules::{Action, Currency, Micros, NewAccount, Rest, SuspendReason};
 use serde_json::{Value, json};
 use store::{ServiceFilter, Store};
 
-use crate::cli::act::{act, load};
+use crate::cli::act::{act_or_preview, load};
 use crate::cli::books::{self, Books, NotNow};
 use crate::cli::deposit::deposit;
 use crate::cli::rows::{
@@ -196,10 +196,7 @@ pub async fn run(args: AccountArgs) -> anyhow::Result<u8> {
 }
 
 async fn change(books: &Books, name: &str, action: Action) -> anyhow::Result<(Value, String)> {
-    let office = books.office_for_changes().await?;
-    let id = books::account(&office.store, name).await?;
-    let brought = act(&office, id, &action).await?;
-    Ok((brought.json(), brought.text()))
+    act_or_preview(books, false, &action, async |store| books::account(store, name).await).await
 }
 
 async fn open(books: &Books, args: OpenArgs) -> anyhow::Result<(Value, String)> {

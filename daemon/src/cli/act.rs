@@ -3,9 +3,10 @@
 use jobs::Office;
 use rules::{Account, AccountId, Action, Changes, Intent};
 use serde_json::{Value, json};
-use store::{EventRow, LedgerRow, Scope, ServiceRow, StoreError};
+use store::{EventRow, LedgerRow, Scope, ServiceRow, Store, StoreError};
 
-use crate::cli::books::Refused;
+use crate::cli::books::{Books, Refused};
+use crate::cli::printed::Names;
 use crate::cli::refusal;
 use crate::cli::rows::{
     account_json, account_line, entries_table, entry_json, event_json, events_table, service_json, service_line,
@@ -23,8 +24,21 @@ pub struct Brought {
     is_preview: bool,
 }
 
+/// Does `action` on the account that `whose` finds, or only decides on it; what it comes to.
+pub async fn act_or_preview(
+    books: &Books,
+    only_preview: bool,
+    action: &Action,
+    whose: impl AsyncFnOnce(&Store) -> anyhow::Result<AccountId>,
+) -> anyhow::Result<(Value, String)> {
+    let office = if only_preview { books.office().await? } else { books.office_for_changes().await? };
+    let id = whose(&office.store).await?;
+    let brought = if only_preview { preview(&office, id, action).await? } else { act(&office, id, action).await? };
+    Ok((brought.json(), brought.text()))
+}
+
 /// Does `action`, or says why not. What fell due meanwhile is settled first, and stands among what is new.
-pub async fn act(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
+async fn act(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
     let before = load(office, id, None).await?;
     let now = office.clock.now();
     match office.act(id, action, now).await? {
@@ -32,7 +46,7 @@ pub async fn act(office: &Office, id: AccountId, action: &Action) -> anyhow::Res
         Err(refusal) => {
             let account = load(office, id, action.service()).await?;
             let why = office.with_context(|cx| refusal::why(refusal, action, &account, cx, now));
-            Err(Refused { refusal, why }.into())
+            Err(Refused { code: refusal.name(), why }.into())
         }
     }
 }
@@ -49,12 +63,12 @@ pub async fn brought(office: &Office, before: &Account, service: Option<&str>) -
 }
 
 /// Decides on `action` without writing.
-pub async fn preview(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
+async fn preview(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
     let now = office.clock.now();
     let changes = office.preview(id, action, now).await?;
     if let Some(Err(refusal)) = changes.outcome {
         let why = office.with_context(|cx| refusal::why(refusal, action, &changes.account, cx, now));
-        return Err(Refused { refusal, why }.into());
+        return Err(Refused { code: refusal.name(), why }.into());
     }
     if let Action::CreateService { service, .. } = action
         && office.store.service_owner(service).await?.is_some()
@@ -153,7 +167,7 @@ impl Brought {
             parts.push(format!("The saved card would be asked for {amount} first."));
         }
         if !self.entries.is_empty() {
-            parts.push(entries_table(&self.entries, None));
+            parts.push(entries_table(&self.entries, None, &Names::new()));
         }
         if !self.events.is_empty() {
             parts.push(events_table(&self.events));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jobs::{Clock, Jump, Office};
 use providers::NoCards;
-use rules::{AccountId, Refusal, Timestamp};
+use rules::{AccountId, Timestamp};
 use store::{Opening, Store};
 
 use crate::input::{BadInput, Config, database_path};
@@ -22,9 +22,10 @@ pub const ALIVE_SECS: i64 = 120;
 
 /// The rules refuse what was asked for: nothing moved. Exit status 3.
 #[derive(Debug, thiserror::Error)]
-#[error("refused: {refusal}: {why}")]
+#[error("refused: {code}: {why}")]
 pub struct Refused {
-    pub refusal: Refusal,
+    /// The rules' name of it, or what else stands against it.
+    pub code: &'static str,
     /// Why here, and what to do about it.
     pub why: String,
 }

@@ -32,26 +32,27 @@ pub async fn run(args: ClockArgs) -> anyhow::Result<u8> {
     let now = ::jobs::Clock::system().now();
     let (doubt, alive) = (store.clock_doubt().await?, store.last_alive().await?);
     match args.command {
-        ClockCommand::Show if args.format == Format::Json => {
+        ClockCommand::Show => {
+            let told = alive.map_or_else(|| "never".to_owned(), |alive| alive.to_string());
+            let mut text = format!("The clock says {now}; a daemon was alive last at {told}.");
+            if let Some(doubt) = &doubt {
+                let (observed, expected) = (doubt.observed_at, doubt.expected_at);
+                text += &format!("\nIt is in doubt: it said {observed} and should have said {expected}.");
+                text += &format!("\nIf {now} is right, say so: bursar clock confirm");
+            }
             let doubt = doubt.map(|doubt| {
                 let (observed, expected) = (written(doubt.observed_at), written(doubt.expected_at));
                 json!({ "observed": observed, "expected": expected })
             });
-            println!("{}", json!({ "now": written(now), "last_alive": written(alive), "doubt": doubt }));
-        }
-        ClockCommand::Show => {
-            let alive = alive.map_or_else(|| "never".to_owned(), |alive| alive.to_string());
-            println!("The clock says {now}; a daemon was alive last at {alive}.");
-            if let Some(doubt) = doubt {
-                println!("It is in doubt: it said {} and should have said {}.", doubt.observed_at, doubt.expected_at);
-                println!("If {now} is right, say so: bursar clock confirm");
-            }
+            let json = json!({ "now": written(now), "last_alive": written(alive), "doubt": doubt });
+            args.format.print(&json, &text)?;
         }
         ClockCommand::Confirm => {
             if !store.clock_confirm(now, &books::author()).await? {
                 return Err(NotNow("nobody doubts the clock".to_owned()).into());
             }
-            println!("Confirmed: it is {now}. The daemon goes on within a second.");
+            let json = json!({ "confirmed": true, "now": written(now) });
+            args.format.print(&json, &format!("Confirmed: it is {now}. The daemon goes on within a second."))?;
         }
     }
     Ok(DONE)

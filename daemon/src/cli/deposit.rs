@@ -28,7 +28,7 @@ pub async fn deposit(office: &Office, name: &str, amount: Micros, reference: &st
     let known = office.store.receipt(PROVIDER, reference, kind).await?;
     if known.is_none() && before.standing == Standing::Closed {
         let why = format!("account `{name}` is closed, and takes nothing any more: give the money back");
-        return Err(Refused { refusal: Refusal::NotAllowed, why }.into());
+        return Err(Refused { code: Refusal::NotAllowed.name(), why }.into());
     }
     let now = office.clock.now();
     let receipt = NewReceipt { account: id, provider: PROVIDER, payment: reference, kind, amount, provider_at: None };

@@ -65,21 +65,14 @@ pub async fn run(args: DoctorArgs) -> anyhow::Result<u8> {
 }
 
 fn print(findings: &Findings, format: Format) -> anyhow::Result<()> {
-    if format == Format::Json {
-        let rows: Vec<_> = findings
-            .0
-            .iter()
-            .map(|Finding { what, found, remedy }| json!({ "what": what, "found": found, "remedy": remedy }))
-            .collect();
-        println!("{}", serde_json::to_string_pretty(&json!({ "findings": rows }))?);
-        return Ok(());
-    }
+    let rows = findings.0.iter();
+    let json: Vec<_> =
+        rows.map(|Finding { what, found, remedy }| json!({ "what": what, "found": found, "remedy": remedy })).collect();
     let mut table = table(&["", "what", "found", "to do"], &[]);
     for Finding { what, found, remedy } in &findings.0 {
         table.add_row([if remedy.is_some() { "!" } else { "" }, what, found, remedy.as_deref().unwrap_or("")]);
     }
-    println!("{table}");
-    Ok(())
+    Ok(format.print(&json!({ "findings": json }), &table.to_string())?)
 }
 
 /// That it opened says already that its schema, its settings and its owner are right.

@@ -15,6 +15,7 @@ use crate::cli::check::refuse;
 use crate::cli::{DONE, Format};
 use crate::import::{Checked, Contended, Looked, Source, bring_in, look};
 use crate::input::{BadInput, Problems, arguments};
+use crate::tables::counted;
 
 #[derive(clap::Args)]
 pub struct ImportArgs {
@@ -43,7 +44,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<u8> {
         Ok(source) => source,
         Err(error) => {
             let problem = Problems::of_file(args.file.display().to_string(), format!("can't be read: {error}"));
-            return Ok(refuse(&problem));
+            return refused(&problem, args.format);
         }
     };
     let done = import(&office, &source, &args).await;
@@ -55,7 +56,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<u8> {
 async fn import(office: &Office, source: &Source, args: &ImportArgs) -> anyhow::Result<u8> {
     let checked = match look(office, source, args.as_of).await? {
         Looked::Fine(checked) => checked,
-        Looked::Wrong(problems) => return Ok(refuse(&problems)),
+        Looked::Wrong(problems) => return refused(&problems, args.format),
         Looked::Done(import) => {
             args.format.print(&done_before(source, &import), &was_brought_in(source, &import))?;
             return Ok(DONE);
@@ -76,10 +77,18 @@ async fn import(office: &Office, source: &Source, args: &ImportArgs) -> anyhow::
     Ok(DONE)
 }
 
+fn refused(problems: &Problems, format: Format) -> anyhow::Result<u8> {
+    match format {
+        Format::Table => Ok(refuse(problems)),
+        Format::Json => Err(BadInput(problems.to_string()).into()),
+    }
+}
+
 fn print_totals(checked: &Checked) -> io::Result<()> {
     let Checked { totals, at_once, begun, .. } = checked;
     let mut out = io::stdout().lock();
-    writeln!(out, "{} accounts, {} services, {} open invoices", totals.accounts, totals.services, totals.invoices)?;
+    let (accounts, services) = (counted(totals.accounts, "account"), counted(totals.services, "service"));
+    writeln!(out, "{accounts}, {services}, {}", counted(totals.invoices, "open invoice"))?;
     let (wallets, open) = (amounts(&totals.wallets), amounts(&totals.open));
     writeln!(out, "wallets come to {wallets}, open invoices to {open}")?;
     if !at_once.paid.is_empty() {

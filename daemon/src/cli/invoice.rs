@@ -1,17 +1,18 @@
 //! `bursar invoices`.
 
 use clap::{Subcommand, ValueEnum};
-use rules::{AccountId, Action};
+use rules::{AccountId, Action, Buyer, DocumentPolicy, InvoiceNumber};
 use serde_json::{Value, json};
 use store::{InvoiceRow, InvoiceState, Store};
 
-use crate::cli::act::{act, preview};
+use crate::cli::act::act_or_preview;
 use crate::cli::books::{self, Books};
+use crate::cli::printed;
 use crate::cli::reference::{self, Reference, Referred};
 use crate::cli::rows::{behind, invoice_json, invoice_state, invoices_table, more, written};
 use crate::cli::{DONE, Format, LIMIT, LIMIT_MAX};
 use crate::input::{BadInput, arguments};
-use crate::tables::table;
+use crate::tables::{or_dash, table};
 
 #[derive(clap::Args)]
 pub struct InvoiceArgs {
@@ -34,38 +35,58 @@ enum InvoiceCommand {
     List(ListArgs),
     /// Show an invoice with its lines
     ///
-    /// Example:
-    ///   bursar invoices show ann 3
+    /// Examples:
+    ///   bursar invoices show ann/i3
+    ///   bursar invoices show INV-000042
     #[command(verbatim_doc_comment)]
-    Show {
-        account: String,
-        /// The number that its reference ends with: 3 of ann/i3
-        #[arg(value_parser = clap::value_parser!(i64).range(0..))]
-        number: i64,
-    },
+    Show(Which),
     /// Credit an invoice whole: what was paid of it goes to the wallet, what is open is no longer owed
     ///
-    /// With --reissue its lines are issued anew, with the buyer's data corrected by --buyer.
+    /// With --reissue its lines are issued anew, with the account's details and what --buyer corrects of them, which
+    /// is so for invoices to come as well. The credited one stays as it is.
     ///
     /// Examples:
-    ///   bursar invoices credit ann 3 --reason "billed twice" --preview
-    ///   bursar invoices credit ann 3 --reason "new name" --reissue --buyer company="Example AG" --buyer tax_id=CHE-1
+    ///   bursar invoices credit INV-000042 --reason "billed twice" --preview
+    ///   bursar invoices credit ann/i3 --reason "new name" --reissue --buyer company="Example AG" --buyer tax_id=CHE-1
     #[command(verbatim_doc_comment)]
     Credit(CreditArgs),
     /// Write off what is open of an invoice: it becomes bad debt, and dunning ends
     ///
     /// Example:
-    ///   bursar invoices write-off ann 3 --reason "gone without a trace" --preview
+    ///   bursar invoices write-off ann/i3 --reason "gone without a trace" --preview
     #[command(verbatim_doc_comment)]
     WriteOff(CorrectArgs),
 }
 
 #[derive(clap::Args)]
-struct CorrectArgs {
-    account: String,
+struct Which {
+    /// Its reference or printed number, like ann/i3 or INV-000042; or its account, in front of its number there
+    invoice: String,
     /// The number that its reference ends with: 3 of ann/i3
     #[arg(value_parser = clap::value_parser!(i64).range(0..))]
-    number: i64,
+    number: Option<i64>,
+}
+
+impl Which {
+    async fn find(&self, store: &Store) -> anyhow::Result<(AccountId, InvoiceRow)> {
+        let (id, account, number) = match self.number {
+            Some(number) => (books::account(store, &self.invoice).await?, self.invoice.clone(), number),
+            None => match printed::find(store, &self.invoice).await? {
+                (id, Reference { account, to: Referred::Invoice(number) }) => (id, account, number),
+                (_, other) => return Err(BadInput(format!("invoice `{other}`: it is no invoice, like ann/i3")).into()),
+            },
+        };
+        let list = format!("bursar invoices list --account {account}");
+        let missing = format!("invoice `{number}`: account `{account}` has no invoice {number}; see `{list}`");
+        let found = store.invoice(id, number).await?;
+        Ok((id, found.ok_or(BadInput(missing))?))
+    }
+}
+
+#[derive(clap::Args)]
+struct CorrectArgs {
+    #[command(flatten)]
+    which: Which,
     #[arg(long, value_parser = arguments::text)]
     reason: String,
     /// Only show what it would come to
@@ -104,7 +125,7 @@ struct ListArgs {
     state: Option<State>,
     /// Those behind this one: the next page
     #[arg(long, value_name = "INVOICE")]
-    after: Option<Reference>,
+    after: Option<String>,
     /// How many at most
     #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=LIMIT_MAX))]
     limit: u32,
@@ -120,23 +141,24 @@ enum State {
 pub async fn run(args: InvoiceArgs) -> anyhow::Result<u8> {
     let books = &args.books;
     let (json, text) = match args.command {
-        InvoiceCommand::List(list) => self::list(&books.store().await?, &list).await?,
-        InvoiceCommand::Show { account, number } => show(&books.store().await?, &account, number).await?,
+        InvoiceCommand::List(list) => self::list(books, &list).await?,
+        InvoiceCommand::Show(which) => show(books, &which).await?,
         InvoiceCommand::Credit(CreditArgs { of, reissue, buyer }) => {
-            let (invoice, author, reason) = (of.number, books::author(), of.reason.clone());
-            let reissue = reissue.then(|| buyer.into_iter().collect());
-            correct(books, &of, Action::CreditInvoice { invoice, author, reason, reissue }).await?
+            let reissue: Option<Buyer> = reissue.then(|| buyer.into_iter().collect());
+            let action = |invoice, author, reason| Action::CreditInvoice { invoice, author, reason, reissue };
+            correct(books, &of, action).await?
         }
         InvoiceCommand::WriteOff(of) => {
-            let (invoice, author, reason) = (of.number, books::author(), of.reason.clone());
-            correct(books, &of, Action::WriteOffInvoice { invoice, author, reason }).await?
+            let action = |invoice, author, reason| Action::WriteOffInvoice { invoice, author, reason };
+            correct(books, &of, action).await?
         }
     };
     args.format.print(&json, &text)?;
     Ok(DONE)
 }
 
-async fn list(store: &Store, args: &ListArgs) -> anyhow::Result<(Value, String)> {
+async fn list(books: &Books, args: &ListArgs) -> anyhow::Result<(Value, String)> {
+    let (store, documents) = (&books.store().await?, books.configuration()?.policy.documents);
     let of = match &args.account {
         Some(name) => Some(books::account(store, name).await?),
         None => None,
@@ -148,39 +170,36 @@ async fn list(store: &Store, args: &ListArgs) -> anyhow::Result<(Value, String)>
     });
     let after = match &args.after {
         None => (AccountId(i64::MIN), 0),
-        Some(Reference { account, to: Referred::Invoice(number) }) => (books::account(store, account).await?, *number),
-        Some(other) => return Err(BadInput(format!("--after {other}: it is an invoice, like ann/i3")).into()),
+        Some(text) => match printed::find(store, text).await? {
+            (id, Reference { to: Referred::Invoice(number), .. }) => (id, number),
+            (_, other) => return Err(BadInput(format!("--after {other}: it is an invoice, like ann/i3")).into()),
+        },
     };
     let mut rows = store.invoices_page(of, state, after, args.limit + 1).await?;
     let next = behind(&mut rows, args.limit).map(|last| reference::invoice(&last.account, last.number));
-    let json: Vec<Value> = rows.iter().map(invoice_json).collect();
-    let text = if rows.is_empty() { "No invoices.".to_owned() } else { invoices_table(&rows) };
+    let json: Vec<Value> = rows.iter().map(|row| invoice_json(row, &documents)).collect();
+    let text = if rows.is_empty() { "No invoices.".to_owned() } else { invoices_table(&rows, &documents) };
     Ok((json!({ "invoices": json, "next": next }), text + &more(next.as_deref())))
 }
 
 /// An action on an invoice that is there, or its preview.
-async fn correct(books: &Books, args: &CorrectArgs, action: Action) -> anyhow::Result<(Value, String)> {
-    let office = if args.preview { books.office().await? } else { books.office_for_changes().await? };
-    let id = books::account(&office.store, &args.account).await?;
-    found(&office.store, id, &args.account, args.number).await?;
-    let brought = if args.preview { preview(&office, id, &action).await? } else { act(&office, id, &action).await? };
-    Ok((brought.json(), brought.text()))
+async fn correct(
+    books: &Books,
+    args: &CorrectArgs,
+    action: impl FnOnce(InvoiceNumber, String, String) -> Action,
+) -> anyhow::Result<(Value, String)> {
+    let (id, invoice) = args.which.find(&books.store().await?).await?;
+    let action = action(invoice.number, books::author(), args.reason.clone());
+    act_or_preview(books, args.preview, &action, async |_| Ok(id)).await
 }
 
-async fn found(store: &Store, id: AccountId, account: &str, number: i64) -> anyhow::Result<InvoiceRow> {
-    let found = store.invoice(id, number).await?;
-    let missing =
-        format!("account `{account}` has no invoice {number}; see `bursar invoices list --account {account}`");
-    Ok(found.ok_or(BadInput(missing))?)
+async fn show(books: &Books, which: &Which) -> anyhow::Result<(Value, String)> {
+    let (_, invoice) = which.find(&books.store().await?).await?;
+    let documents = books.configuration()?.policy.documents;
+    Ok((whole_json(&invoice, &documents), whole_table(&invoice, &documents)))
 }
 
-async fn show(store: &Store, account: &str, number: i64) -> anyhow::Result<(Value, String)> {
-    let id = books::account(store, account).await?;
-    let invoice = found(store, id, account, number).await?;
-    Ok((whole_json(&invoice), whole_table(&invoice)))
-}
-
-fn whole_json(invoice: &InvoiceRow) -> Value {
+fn whole_json(invoice: &InvoiceRow, documents: &DocumentPolicy) -> Value {
     let lines = invoice.lines.iter().map(|line| {
         json!({
             "ref": reference::line(&invoice.account, invoice.number, line.position),
@@ -191,12 +210,12 @@ fn whole_json(invoice: &InvoiceRow) -> Value {
             "amount": line.amount.in_minor(invoice.currency),
         })
     });
-    let mut json = invoice_json(invoice);
+    let mut json = invoice_json(invoice, documents);
     json["lines"] = lines.collect();
     json
 }
 
-fn whole_table(invoice: &InvoiceRow) -> String {
+fn whole_table(invoice: &InvoiceRow, documents: &DocumentPolicy) -> String {
     let mut table = table(&["line", "service", "what", "from", "to", "amount"], &[5]);
     let currency = invoice.currency;
     for line in &invoice.lines {
@@ -213,7 +232,22 @@ fn whole_table(invoice: &InvoiceRow) -> String {
         Some(at) => format!("{} {at}", invoice_state(invoice).replace('_', " ")),
         None => format!("{}, {} of it paid", invoice_state(invoice), invoice.paid.in_minor(currency)),
     };
-    let name = reference::invoice(&invoice.account, invoice.number);
+    let reference = reference::invoice(&invoice.account, invoice.number);
+    let name = match printed::number(invoice, documents) {
+        Some(number) => format!("{number} ({reference})"),
+        None => format!("{reference}, which has no printed number yet"),
+    };
     let total = invoice.total.in_minor(currency);
-    format!("Invoice {name}, issued {}: {total} {currency}, {state}\n{table}", invoice.issued_at)
+    let mut text = format!("Invoice {name}, issued {}: {total} {currency}, {state}", invoice.issued_at);
+    if invoice.credited_at.is_some() {
+        let note = printed::credit_note(invoice, documents);
+        text += &format!("\nCredit note {}", or_dash(note.as_deref()));
+    }
+    if let Some(of) = invoice.reissues {
+        text += &format!("\nIn the place of {}", reference::invoice(&invoice.account, of));
+    }
+    for (key, value) in &invoice.buyer {
+        text += &format!("\n{key}: {value}");
+    }
+    format!("{text}\n{table}")
 }

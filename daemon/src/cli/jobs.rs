@@ -10,15 +10,15 @@ use store::{JobControl, Run, RunState};
 
 use crate::cli::books::{self, Books, NotNow};
 use crate::cli::runs::{previewed, summed};
-use crate::cli::{DONE, Format};
+use crate::cli::{DONE, Format, LIMIT_MAX};
 use crate::input::{BadInput, arguments};
-use crate::tables::{or_dash, table, written};
+use crate::tables::{counted, or_dash, table, written};
 
 /// Slots that are shown of each job, the newest last.
 const STRIP: u32 = 7;
 
-/// Accounts that a dry run names.
-const NAMED: usize = 20;
+/// Accounts that a dry run names, if not told otherwise.
+const NAMED: u32 = 20;
 
 #[derive(clap::Args)]
 pub struct JobsArgs {
@@ -53,6 +53,9 @@ enum JobsCommand {
         /// Decide everything, write nothing, and tell what it would do
         #[arg(long)]
         dry_run: bool,
+        /// How many accounts a dry run names at most, those first that would pay most
+        #[arg(long, default_value_t = NAMED, value_parser = clap::value_parser!(u32).range(1..=LIMIT_MAX))]
+        limit: u32,
     },
     /// Stop a job, or all of them, between two batches; nothing is lost, what is due stays due
     ///
@@ -90,12 +93,16 @@ pub async fn run(args: JobsArgs) -> anyhow::Result<u8> {
     let JobsArgs { command, books, format } = args;
     match command {
         JobsCommand::List => list(&books, format).await,
-        JobsCommand::Enqueue { name, at, account, dry_run } => {
+        JobsCommand::Enqueue { name, at, account, dry_run, limit } => {
             let asked = Asked { job: named(&name)?, at, account };
-            if dry_run { dry(&books, &asked, format).await } else { enqueue(&books, &asked, format).await }
+            match dry_run {
+                true if asked.job.name == NUMBERS => numbers_ahead(&books, &asked, format).await,
+                true => dry(&books, &asked, limit, format).await,
+                false => enqueue(&books, &asked, format).await,
+            }
         }
-        JobsCommand::Pause { which, reason } => pause(&books, &which, &reason).await,
-        JobsCommand::Resume { which } => resume(&books, &which).await,
+        JobsCommand::Pause { which, reason } => pause(&books, &which, &reason, format).await,
+        JobsCommand::Resume { which } => resume(&books, &which, format).await,
     }
 }
 
@@ -135,20 +142,14 @@ async fn list(books: &Books, format: Format) -> anyhow::Result<u8> {
             due: (job.due_count)(&office, now).await?,
         });
     }
-    match format {
-        Format::Json => {
-            let rows: Vec<_> = rows.iter().map(|row| row.json(now)).collect();
-            println!("{}", serde_json::to_string_pretty(&json!({ "as_of": written(now), "jobs": rows }))?);
-        }
-        Format::Table => {
-            let mut table = table(&["job", "wakes", "state", "last slots", "next slot", "due now"], &[5]);
-            for row in &rows {
-                table.add_row(row.cells(now));
-            }
-            println!("{table}");
-            println!("As of {now}. Slots: + done, c covered by a later one, h held, ! failed, . under way.");
-        }
+    let json: Vec<_> = rows.iter().map(|row| row.json(now)).collect();
+    let mut table = table(&["job", "wakes", "state", "last slots", "next slot", "due now"], &[5]);
+    for row in &rows {
+        table.add_row(row.cells(now));
     }
+    let marks = "Slots: + done, c covered by a later one, h held, ! failed, . under way.";
+    let json = json!({ "as_of": written(now), "jobs": json });
+    format.print(&json, &format!("{table}\nAs of {now}. {marks}"))?;
     Ok(DONE)
 }
 
@@ -209,7 +210,33 @@ async fn state(office: &Office, job: &Registered, control: Option<&JobControl>) 
     Ok(held.map_or_else(|| "on".to_owned(), |hold| format!("run {} held", hold.run.0)))
 }
 
-async fn dry(books: &Books, asked: &Asked, format: Format) -> anyhow::Result<u8> {
+/// The one job that writes and is not of accounts.
+const NUMBERS: &str = "number_documents";
+
+/// The numbers that documents would get.
+async fn numbers_ahead(books: &Books, asked: &Asked, format: Format) -> anyhow::Result<u8> {
+    if let Some(account) = &asked.account {
+        return Err(BadInput(format!("--account {account}: {NUMBERS} numbers those of all accounts")).into());
+    }
+    let office = books.office().await?;
+    let documents = &office.policy.documents;
+    let ahead = office.store.numbers_ahead(documents).await?;
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    for (series, first, count) in &ahead {
+        let last = first + i64::try_from(*count)? - 1;
+        let [first, last] = [*first, last].map(|number| documents.printed(series, number));
+        lines.push(format!("{}: {first} to {last}", counted(*count, "document")));
+        rows.push(json!({ "series": series, "documents": count, "first": first, "last": last }));
+    }
+    let text = match lines.is_empty() {
+        true => "Every document has its number.".to_owned(),
+        false => format!("{NUMBERS} would number these; nothing was written.\n{}", lines.join("\n")),
+    };
+    format.print(&json!({ "job": NUMBERS, "dry_run": true, "series": rows }), &text)?;
+    Ok(DONE)
+}
+
+async fn dry(books: &Books, asked: &Asked, limit: u32, format: Format) -> anyhow::Result<u8> {
     let office = books.office().await?;
     if asked.job.due_kind.is_none() {
         return Err(BadInput(format!("--dry-run: {} only reads; run it, or `bursar verify`", asked.job.name)).into());
@@ -223,14 +250,36 @@ async fn dry(books: &Books, asked: &Asked, format: Format) -> anyhow::Result<u8>
         Some(name) => Some(books::account(&office.store, name).await?),
         None => None,
     };
-    let mut charges = Vec::new();
-    let ahead = preview(&office, asked.job, only, until, |changes| charges.push(Charged::of(changes))).await?;
-    charges.sort_by(|a, b| (b.amount, &a.account).cmp(&(a.amount, &b.account)));
-    match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&dry_json(asked, until, &ahead, &charges))?),
-        Format::Table => print_dry(asked, until, &ahead, &charges),
-    }
+    let mut most = Most { limit: usize::try_from(limit)?, charges: Vec::new() };
+    let ahead = preview(&office, asked.job, only, until, |changes| most.add(Charged::of(changes))).await?;
+    let charges = most.charges();
+    format.print(&dry_json(asked, until, &ahead, &charges), &dry_text(asked, until, &ahead, &charges))?;
     Ok(DONE)
+}
+
+/// Those that would pay most: no more are kept than are shown, or twice as many on the way.
+struct Most {
+    limit: usize,
+    charges: Vec<Charged>,
+}
+
+impl Most {
+    fn add(&mut self, charged: Charged) {
+        self.charges.push(charged);
+        if self.charges.len() >= 2 * self.limit {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        self.charges.sort_by(|a, b| (b.amount, &a.account).cmp(&(a.amount, &b.account)));
+        self.charges.truncate(self.limit);
+    }
+
+    fn charges(mut self) -> Vec<Charged> {
+        self.cut();
+        self.charges
+    }
 }
 
 /// What a dry run would charge an account.
@@ -274,18 +323,20 @@ fn dry_json(asked: &Asked, until: Timestamp, ahead: &Preview, charges: &[Charged
     json!({ "job": asked.job.name, "until": written(until), "dry_run": true, "preview": preview, "accounts": accounts })
 }
 
-fn print_dry(asked: &Asked, until: Timestamp, ahead: &Preview, charges: &[Charged]) {
-    println!("{} at {until} would settle {} accounts; nothing was written.", asked.job.name, ahead.accounts);
-    println!("{}\n", summed(&ahead.moved, &ahead.counts));
+fn dry_text(asked: &Asked, until: Timestamp, ahead: &Preview, charges: &[Charged]) -> String {
+    let accounts = counted(ahead.accounts, "account");
+    let mut text = format!("{} at {until} would settle {accounts}; nothing was written.\n", asked.job.name);
+    text += &summed(&ahead.moved, &ahead.counts);
     let mut table = table(&["account", "would be charged", "what would happen"], &[1]);
-    for charged in charges.iter().take(NAMED) {
+    for charged in charges {
         let amount = format!("{} {}", charged.currency, charged.amount);
         table.add_row([charged.account.clone(), amount, charged.told()]);
     }
-    println!("{table}");
-    if charges.len() > NAMED {
-        println!("The {NAMED} that pay most of {}; all of them with --format json.", charges.len());
+    text += &format!("\n\n{table}");
+    if ahead.accounts > u64::try_from(charges.len()).unwrap_or(u64::MAX) {
+        text += &format!("\nThe {} that would pay most of {accounts}; more of them with --limit.", charges.len());
     }
+    text
 }
 
 async fn enqueue(books: &Books, asked: &Asked, format: Format) -> anyhow::Result<u8> {
@@ -304,13 +355,9 @@ async fn enqueue(books: &Books, asked: &Asked, format: Format) -> anyhow::Result
     let order = RunOrder { starts_at, only, ..RunOrder::by(&author, now) };
     let run = open_run(&office, asked.job, &order, now).await?;
     let Some(run) = run else { anyhow::bail!("no run was opened") };
-    match format {
-        Format::Json => println!("{}", json!({ "run": run.id, "job": run.job, "starts_at": written(run.starts_at) })),
-        Format::Table => {
-            let (id, when) = (run.id.0, if starts_at > now { format!(", from {starts_at} on") } else { String::new() });
-            println!("Run {id} of {} is queued{when}. Watch it: bursar runs watch {id}", run.job);
-        }
-    }
+    let (id, when) = (run.id.0, if starts_at > now { format!(", from {starts_at} on") } else { String::new() });
+    let text = format!("Run {id} of {} is queued{when}. Watch it: bursar runs watch {id}", run.job);
+    format.print(&json!({ "run": run.id, "job": run.job, "starts_at": written(run.starts_at) }), &text)?;
     Ok(DONE)
 }
 
@@ -322,7 +369,7 @@ pub async fn refuse_paused(office: &Office, job: &Registered) -> anyhow::Result<
     Ok(())
 }
 
-async fn pause(books: &Books, which: &Which, reason: &str) -> anyhow::Result<u8> {
+async fn pause(books: &Books, which: &Which, reason: &str, format: Format) -> anyhow::Result<u8> {
     if reason.trim().is_empty() {
         return Err(BadInput("--reason: it is empty; say why".to_owned()).into());
     }
@@ -331,23 +378,29 @@ async fn pause(books: &Books, which: &Which, reason: &str) -> anyhow::Result<u8>
     // A daemon that starts later must find them paused.
     let schedules: Vec<(&str, &str)> = JOBS.iter().map(|job| (job.name, job.cron)).collect();
     store.jobs_enrol(&schedules, now).await?;
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
     for job in jobs {
         let paused = store.job_pause(job.name, &books::author(), reason, now).await?;
-        println!("{} {}", job.name, if paused { "is paused" } else { "was paused already" });
+        lines.push(format!("{} {}", job.name, if paused { "is paused" } else { "was paused already" }));
+        rows.push(json!({ "job": job.name, "paused": true, "before": !paused }));
     }
+    format.print(&json!({ "jobs": rows }), &lines.join("\n"))?;
     Ok(DONE)
 }
 
-async fn resume(books: &Books, which: &Which) -> anyhow::Result<u8> {
+async fn resume(books: &Books, which: &Which, format: Format) -> anyhow::Result<u8> {
     let (jobs, store) = (which.jobs()?, books.store().await?);
     let now = ::jobs::Clock::system().now();
     // Slots count from the resuming on: by a wrong clock they would not count for years.
     books::refuse_doubted_clock(&store).await?;
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
     for job in jobs {
         let resumed = store.job_resume(job.name, now).await?;
         let next = next_slot(job, now).map(|slot| slot.to_string());
         let told = if resumed { "is back at work; its next slot is" } else { "was not paused; its next slot is" };
-        println!("{} {told} {}", job.name, or_dash(next.as_deref()));
+        lines.push(format!("{} {told} {}", job.name, or_dash(next.as_deref())));
+        rows.push(json!({ "job": job.name, "paused": false, "before": !resumed, "next_slot": next }));
     }
+    format.print(&json!({ "jobs": rows }), &lines.join("\n"))?;
     Ok(DONE)
 }

@@ -10,11 +10,14 @@ mod clock;
 mod deposit;
 mod doctor;
 mod explain;
+mod failure;
 mod import;
 mod invoice;
 mod jobs;
 mod month;
+mod out;
 mod prices;
+mod printed;
 mod reference;
 mod refusal;
 mod report;
@@ -26,16 +29,14 @@ mod simulate;
 mod statement;
 mod verify;
 
-use std::io::{self, Write as _};
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ::jobs::JobError;
-use clap::{Parser, Subcommand, ValueEnum};
-use store::StoreError;
+use clap::{Parser, Subcommand};
 
-use crate::cli::books::{Books, NotNow, Refused};
-use crate::input::BadInput;
+use crate::cli::books::Books;
+use crate::cli::out::Format;
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -47,6 +48,8 @@ pub const BAD_INPUT: u8 = 2;
 pub const REFUSED: u8 = 3;
 /// It can be done, but not now: nothing moved.
 pub const NOT_NOW: u8 = 4;
+/// Nobody reads what it prints, as shells tell of it: 128 and the number of SIGPIPE.
+pub const NOBODY_READS: u8 = 141;
 
 /// How many rows a list shows at once.
 const LIMIT: u32 = 50;
@@ -56,6 +59,8 @@ const LIMIT_MAX: i64 = 10_000;
 ///
 /// Exit status: 0 done, 1 it could not be done, 2 what was given is wrong (nothing was begun), 3 the rules
 /// refuse it (nothing moved), 4 not now (nothing moved; stderr says when).
+///
+/// With --format json results are JSON on stdout, and why something was not done is a JSON object on stderr.
 #[derive(Parser)]
 #[command(name = "bursar", version, max_term_width = 100)]
 struct Cli {
@@ -199,32 +204,17 @@ struct VerifyArgs {
     format: Format,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Table,
-    Json,
-}
-
-impl Format {
-    /// Prints what a command came to.
-    fn print(self, json: &serde_json::Value, text: &str) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
-        match self {
-            Self::Json => writeln!(out, "{json:#}")?,
-            Self::Table => writeln!(out, "{text}")?,
-        }
-        Ok(out.flush()?)
-    }
-}
-
 /// Reads the arguments and does what they say.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let as_json = failure::wants_json(env::args());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::end_of_arguments(&error, as_json),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("bursar: cannot start: {error}");
-            return ExitCode::from(FAILED);
+            return failure::end(&anyhow::Error::from(error).context("cannot start"), as_json);
         }
     };
     let done = runtime.block_on(async {
@@ -244,51 +234,13 @@ pub fn run() -> ExitCode {
             Command::Invoice(args) => invoice::run(args).await,
             Command::Report(args) => report::run(args).await,
             Command::Month(args) => month::run(args).await,
-            Command::CheckConfig { file } => Ok(check::config(&file)),
+            Command::CheckConfig { file } => check::config(&file),
             Command::Import(args) => import::run(args).await,
             Command::Prices(command) => prices::run(command).await,
         }
     });
     match done {
         Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            eprintln!("bursar: {error:#}");
-            ExitCode::from(status(&error))
-        }
+        Err(error) => failure::end(&error, as_json),
     }
-}
-
-fn status(error: &anyhow::Error) -> u8 {
-    match error {
-        error if error.is::<BadInput>() || is_taken(error) => BAD_INPUT,
-        error if error.is::<Refused>() => REFUSED,
-        error if error.is::<NotNow>() || is_for_later(error) => NOT_NOW,
-        _ => FAILED,
-    }
-}
-
-fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
-    match error.downcast_ref::<JobError>() {
-        Some(JobError::Store(error)) => Some(error),
-        _ => error.downcast_ref::<StoreError>(),
-    }
-}
-
-fn is_taken(error: &anyhow::Error) -> bool {
-    matches!(store_error(error), Some(StoreError::NameTaken { .. }))
-}
-
-/// Whether the same can be done later.
-fn is_for_later(error: &anyhow::Error) -> bool {
-    let waits = matches!(
-        error.downcast_ref::<JobError>(),
-        Some(
-            JobError::Waits(_)
-                | JobError::NotBegun(_)
-                | JobError::Contended(_)
-                | JobError::Held { .. }
-                | JobError::Clock(_)
-        )
-    );
-    waits || matches!(store_error(error), Some(StoreError::Busy | StoreError::DiskFull))
 }

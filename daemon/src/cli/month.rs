@@ -6,9 +6,9 @@ use rules::{AccountId, Period, Timestamp};
 use serde_json::{Value, json};
 use store::{CloseOutcome, Closing, InTheWay, RunState};
 
-use crate::cli::books::{self, Books, NotNow};
+use crate::cli::books::{self, Books, NotNow, Refused};
 use crate::cli::report::{month, month_name};
-use crate::cli::{DONE, Format, REFUSED};
+use crate::cli::{DONE, Format};
 use crate::tables::table;
 
 #[derive(clap::Args)]
@@ -72,12 +72,12 @@ async fn close(office: &Office, month: Period, format: Format) -> anyhow::Result
             Ok(DONE)
         }
         CloseOutcome::Already(closing) => {
-            eprintln!("bursar: {name} is closed since {}, by {}", closing.closed_at, closing.author);
-            Ok(REFUSED)
+            let why = format!("{name} is closed since {}, by {}", closing.closed_at, closing.author);
+            Err(Refused { code: "already_closed", why }.into())
         }
         CloseOutcome::Before(first) => {
-            eprintln!("bursar: the next month to close is {}", month_name(first));
-            Ok(REFUSED)
+            let why = format!("the next month to close is {}", month_name(first));
+            Err(Refused { code: "not_the_next", why }.into())
         }
         CloseOutcome::NoBooks => {
             Err(NotNow("there are no accounts yet, so there is no month to close".to_owned()).into())
@@ -97,7 +97,7 @@ async fn settle_behind(office: &Office, until: Timestamp) -> anyhow::Result<()> 
         let behind = office.store.accounts_behind(until, after, limit).await?;
         let Some(last) = behind.last() else { return Ok(()) };
         after = *last;
-        office.settle_and_collect(&behind, until).await?;
+        office.settle_and_collect_until(&behind, until, office.clock.now()).await?;
     }
 }
 

@@ -1,9 +1,10 @@
 //! Entries, events, invoices and services as they stand in tables and in JSON, each with its reference.
 
-use rules::{Account, Currency, Micros, Period, Timestamp};
+use rules::{Account, Currency, DocumentPolicy, Micros, Period, Timestamp};
 use serde_json::{Value, json};
 use store::{AccountRow, EventRow, InvoiceRow, LedgerRow, ServiceRow};
 
+use crate::cli::printed::{self, Names, named};
 use crate::cli::reference;
 use crate::tables::{or_dash, table};
 
@@ -61,14 +62,14 @@ pub fn entry_json(row: &LedgerRow) -> Value {
 }
 
 /// What an entry is about: a service, an invoice, or who decided it and why.
-fn about(row: &LedgerRow) -> String {
+fn about(row: &LedgerRow, names: &Names) -> String {
     let by_hand = row.author.as_ref().map(|author| format!("{author}: {}", or_dash(row.reason.as_deref())));
-    let invoice = row.invoice.map(|number| reference::invoice(&row.account, number));
+    let invoice = row.invoice.map(|number| named(&row.account, number, names));
     row.service.clone().or(invoice).or(by_hand).unwrap_or_else(|| "-".to_owned())
 }
 
-/// Entries; with balances, of the wallet behind each of them.
-pub fn entries_table(rows: &[LedgerRow], balances: Option<&[Micros]>) -> String {
+/// Entries; with balances, of the wallet behind each of them, and the printed numbers of their invoices.
+pub fn entries_table(rows: &[LedgerRow], balances: Option<&[Micros]>, names: &Names) -> String {
     let mut head = vec!["entry", "at", "what", "about", "from", "to", "amount"];
     head.extend(balances.map(|_| "balance"));
     let mut table = table(&head, &[6, 7]);
@@ -79,7 +80,7 @@ pub fn entries_table(rows: &[LedgerRow], balances: Option<&[Micros]>) -> String 
             reference::entry(&row.account, row.number),
             row.effective_at.to_string(),
             row.kind.name().to_owned(),
-            about(row),
+            about(row, names),
             from.unwrap_or_else(|| "-".to_owned()),
             to.unwrap_or_else(|| "-".to_owned()),
             amount.to_string(),
@@ -132,12 +133,14 @@ fn to_pay(row: &InvoiceRow) -> Micros {
     Micros::new(row.total.get() - row.paid.get() - row.credited.get() - row.written_off.get())
 }
 
-pub fn invoice_json(row: &InvoiceRow) -> Value {
+pub fn invoice_json(row: &InvoiceRow, documents: &DocumentPolicy) -> Value {
     let to_pay = to_pay(row);
     json!({
         "ref": reference::invoice(&row.account, row.number),
         "account": row.account,
         "number": row.number,
+        "printed": printed::number(row, documents),
+        "credit_note": printed::credit_note(row, documents),
         "state": invoice_state(row),
         "currency": row.currency.code(),
         "issued_at": row.issued_at.to_string(),
@@ -158,18 +161,21 @@ pub fn invoice_json(row: &InvoiceRow) -> Value {
     })
 }
 
-pub fn invoices_table(rows: &[InvoiceRow]) -> String {
-    let mut table = table(&["invoice", "issued at", "state", "paid at", "total", "to pay", ""], &[4, 5]);
+pub fn invoices_table(rows: &[InvoiceRow], documents: &DocumentPolicy) -> String {
+    let head = ["invoice", "number", "issued at", "state", "paid at", "total", "to pay", "", "credit note"];
+    let mut table = table(&head, &[5, 6]);
     for row in rows {
         let to_pay = to_pay(row);
         table.add_row([
             reference::invoice(&row.account, row.number).as_str(),
+            or_dash(printed::number(row, documents).as_deref()),
             &row.issued_at.to_string(),
             invoice_state(row),
             or_dash(written(row.paid_at).as_deref()),
             &row.total.in_minor(row.currency),
             &to_pay.in_minor(row.currency),
             row.currency.code(),
+            or_dash(printed::credit_note(row, documents).as_deref()),
         ]);
     }
     table.to_string()

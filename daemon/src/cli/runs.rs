@@ -11,9 +11,10 @@ use store::{Counts, Moved, Run, RunId, RunState, Store};
 use crate::cli::ask::confirmed;
 use crate::cli::books::{self, Books, NotNow};
 use crate::cli::jobs::refuse_paused;
+use crate::cli::out::say;
 use crate::cli::{DONE, FAILED, Format, NOT_NOW};
 use crate::input::BadInput;
-use crate::tables::{or_dash, table, written};
+use crate::tables::{counted, or_dash, table, written};
 
 /// How often a run that is watched is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -69,7 +70,7 @@ pub async fn run(args: RunsArgs) -> anyhow::Result<u8> {
         RunsCommand::List { job, limit } => list(&books.store().await?, job.as_deref(), limit, format).await,
         RunsCommand::Show { run } => show(&books.store().await?, RunId(run), format).await,
         RunsCommand::Watch { run } => watch(&books.store().await?, run.map(RunId), format).await,
-        RunsCommand::Release { run, yes } => release(&books, RunId(run), yes).await,
+        RunsCommand::Release { run, yes } => release(&books, RunId(run), yes, format).await,
         RunsCommand::Retry { run } => retry(&books, RunId(run), format).await,
     }
 }
@@ -123,7 +124,7 @@ async fn list(store: &Store, name: Option<&str>, limit: u32, format: Format) -> 
         for run in &runs {
             rows.push(run_json(run, progress(store, run).await?));
         }
-        println!("{}", serde_json::to_string_pretty(&json!({ "runs": rows }))?);
+        say(format_args!("{:#}", json!({ "runs": rows })))?;
         return Ok(DONE);
     }
     let mut table = table(&["run", "job", "slot", "asked by", "state", "accounts", "what it did"], &[0, 5]);
@@ -138,7 +139,7 @@ async fn list(store: &Store, name: Option<&str>, limit: u32, format: Format) -> 
         let id = run.id.0.to_string();
         table.add_row([&id, &run.job, or_dash(slot.as_deref()), &run.asked_by, &state, &far, &told]);
     }
-    println!("{table}");
+    say(table)?;
     Ok(DONE)
 }
 
@@ -200,14 +201,14 @@ async fn show(store: &Store, id: RunId, format: Format) -> anyhow::Result<u8> {
         let parked: Vec<_> = parked.iter().map(|one| json!({ "account": one.name, "error": one.error })).collect();
         told["shards"] = Value::from(shards);
         told["parked"] = Value::from(parked);
-        println!("{}", serde_json::to_string_pretty(&told)?);
+        say(format_args!("{told:#}"))?;
         return Ok(DONE);
     }
     for (label, value) in facts(&run, done, shards.len()) {
-        println!("{label:<12} {value}");
+        say(format_args!("{label:<12} {value}"))?;
     }
     for one in parked {
-        println!("parked       {}: {}; next try {}", one.name, one.error, one.next_try_at);
+        say(format_args!("parked       {}: {}; next try {}", one.name, one.error, one.next_try_at))?;
     }
     Ok(DONE)
 }
@@ -225,7 +226,7 @@ fn facts(run: &Run, done: u64, shards: usize) -> Vec<(&'static str, String)> {
     fact("covered by", run.covered_by.map(|by| by.0.to_string()));
     fact("held for", run.held_for.clone());
     let would =
-        |preview: Preview| format!("{} accounts: {}", preview.accounts, summed(&preview.moved, &preview.counts));
+        |ahead: Preview| format!("{}: {}", counted(ahead.accounts, "account"), summed(&ahead.moved, &ahead.counts));
     fact("would do", read_preview(run).map(would));
     fact("released", run.released_at.zip(run.released_by.as_ref()).map(|(at, by)| format!("by {by} at {at}")));
     fact("starts", (run.started_at.is_none() && run.covered_by.is_none()).then(|| run.starts_at.to_string()));
@@ -246,7 +247,7 @@ async fn watch(store: &Store, id: Option<RunId>, format: Format) -> anyhow::Resu
         None => match store.runs_unfinished().await?.pop() {
             Some(run) => run.id,
             None => {
-                println!("No run is under way.");
+                format.print(&json!({ "run": null }), "No run is under way.")?;
                 return Ok(DONE);
             }
         },
@@ -261,7 +262,7 @@ async fn watch(store: &Store, id: Option<RunId>, format: Format) -> anyhow::Resu
         bar.set_length(run.total.max(done));
         bar.set_position(done);
         if format == Format::Json && before != Some((run.state, done)) {
-            println!("{}", run_json(&run, done));
+            say(run_json(&run, done))?;
         }
         before = Some((run.state, done));
         let status = match run.state {
@@ -275,33 +276,43 @@ async fn watch(store: &Store, id: Option<RunId>, format: Format) -> anyhow::Resu
         };
         bar.finish_and_clear();
         if format == Format::Table {
-            println!("Run {} of {} is {}. {}", id.0, run.job, run.state.name(), told(&run));
+            say(format_args!("Run {} of {} is {}. {}", id.0, run.job, run.state.name(), told(&run)))?;
         }
         return Ok(status);
     }
 }
 
-async fn release(books: &Books, id: RunId, yes: bool) -> anyhow::Result<u8> {
+async fn release(books: &Books, id: RunId, yes: bool, format: Format) -> anyhow::Result<u8> {
     let office = books.office_for_changes().await?;
     let run = find(&office.store, id).await?;
     if run.state != RunState::Held {
         return Err(BadInput(format!("run {}: it is {}, not held", id.0, run.state.name())).into());
     }
     let now = office.clock.now();
-    println!("Held for: {}", run.held_for.as_deref().unwrap_or("-"));
-    if let Some(kind) = job(&run.job).and_then(|job| job.due_kind) {
-        let ahead = preview_of_held(&office, kind, now).await?;
-        println!("As of {now} it would settle {} accounts: {}", ahead.accounts, summed(&ahead.moved, &ahead.counts));
+    let ahead = match job(&run.job).and_then(|job| job.due_kind) {
+        Some(kind) => Some(preview_of_held(&office, kind, now).await?),
+        None => None,
+    };
+    // Who is asked sees it first.
+    if format == Format::Table {
+        say(format_args!("Held for: {}", run.held_for.as_deref().unwrap_or("-")))?;
+        if let Some(ahead) = &ahead {
+            let (accounts, sums) = (counted(ahead.accounts, "account"), summed(&ahead.moved, &ahead.counts));
+            say(format_args!("As of {now} it would settle {accounts}: {sums}"))?;
+        }
     }
-    if !yes && !confirmed("Release it?")? {
-        println!("Nothing was released.");
-        return Ok(FAILED);
-    }
-    if release_run(&office, &run, &books::author(), office.clock.now()).await?.is_none() {
+    let released = yes || confirmed("Release it?")?;
+    if released && release_run(&office, &run, &books::author(), office.clock.now()).await?.is_none() {
         return Err(NotNow("somebody released it meanwhile".to_owned()).into());
     }
-    println!("Run {} goes on. Watch it: bursar runs watch {}", id.0, id.0);
-    Ok(DONE)
+    let preview = ahead.as_ref().map(previewed);
+    let json = json!({ "run": id, "job": run.job, "released": released, "held_for": run.held_for, "preview": preview });
+    let text = match released {
+        true => format!("Run {} goes on. Watch it: bursar runs watch {}", id.0, id.0),
+        false => "Nothing was released.".to_owned(),
+    };
+    format.print(&json, &text)?;
+    Ok(if released { DONE } else { FAILED })
 }
 
 async fn retry(books: &Books, id: RunId, format: Format) -> anyhow::Result<u8> {
@@ -315,12 +326,8 @@ async fn retry(books: &Books, id: RunId, format: Format) -> anyhow::Result<u8> {
         );
     }
     let run = open_again(&office, &old).await?;
-    match format {
-        Format::Json => println!("{}", json!({ "run": run.id, "retry_of": id, "job": run.job })),
-        Format::Table => {
-            println!("Run {} takes the place of run {}. Watch it: bursar runs watch {}", run.id.0, id.0, run.id.0)
-        }
-    }
+    let text = format!("Run {} takes the place of run {}. Watch it: bursar runs watch {}", run.id.0, id.0, run.id.0);
+    format.print(&json!({ "run": run.id, "retry_of": id, "job": run.job }), &text)?;
     Ok(DONE)
 }
 

@@ -7,8 +7,9 @@ use rules::{Action, CancelWhen, Mode, OrderChange, Quantity, Timestamp, retentio
 use serde_json::{Value, json};
 use store::{ServiceFilter, ServiceRow, Store};
 
-use crate::cli::act::{act, preview};
+use crate::cli::act::act_or_preview;
 use crate::cli::books::{self, Books};
+use crate::cli::printed::Names;
 use crate::cli::rows::{
     behind, entries_table, entry_json, event_json, events_table, more, service_json, service_line, services_table,
     written,
@@ -230,21 +231,14 @@ pub async fn run(args: ServiceArgs) -> anyhow::Result<u8> {
 
 /// An action on a service that is there, or its preview.
 async fn apply(books: &Books, action: Action, only_preview: bool) -> anyhow::Result<(Value, String)> {
-    let office = if only_preview { books.office().await? } else { books.office_for_changes().await? };
-    let owner = books::owner(&office.store, action.service().unwrap_or_default()).await?;
-    let brought =
-        if only_preview { preview(&office, owner, &action).await? } else { act(&office, owner, &action).await? };
-    Ok((brought.json(), brought.text()))
+    let service = action.service().unwrap_or_default();
+    act_or_preview(books, only_preview, &action, async |store| books::owner(store, service).await).await
 }
 
 async fn create(books: &Books, args: CreateArgs) -> anyhow::Result<(Value, String)> {
     let (quantities, options) = (once(args.quantities)?, args.options.into_iter().collect());
     let action = Action::CreateService { service: args.name, plan: args.plan, quantities, options };
-    let office = if args.preview { books.office().await? } else { books.office_for_changes().await? };
-    let account = books::account(&office.store, &args.account).await?;
-    let brought =
-        if args.preview { preview(&office, account, &action).await? } else { act(&office, account, &action).await? };
-    Ok((brought.json(), brought.text()))
+    act_or_preview(books, args.preview, &action, async |store| books::account(store, &args.account).await).await
 }
 
 async fn change(books: &Books, args: ChangeArgs) -> anyhow::Result<(Value, String)> {
@@ -295,7 +289,7 @@ async fn show(books: &Books, name: &str, last: u32) -> anyhow::Result<(Value, St
         text += &format!(", kept until {at}");
     }
     if !entries.is_empty() {
-        text += &format!("\n{}", entries_table(&entries, None));
+        text += &format!("\n{}", entries_table(&entries, None, &Names::new()));
     }
     text += &format!("\n{}\nAs of {}.", events_table(&events), service.settled_at);
     Ok((json, text))

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cli::{DONE, FAILED, Format, VerifyArgs, books};
+use crate::cli::{DONE, FAILED, VerifyArgs, books};
 
 pub async fn run(args: VerifyArgs) -> anyhow::Result<u8> {
     let store = args.books.store().await?;
@@ -12,30 +12,19 @@ pub async fn run(args: VerifyArgs) -> anyhow::Result<u8> {
     };
     let violations = store.verify(account).await?;
     store.close().await;
-    match args.format {
-        Format::Json => {
-            let rows: Vec<_> = violations
-                .iter()
-                .map(|violation| {
-                    let (id, name) = (violation.account, &violation.name);
-                    json!({ "invariant": violation.invariant, "id": id, "account": name, "detail": violation.detail })
-                })
-                .collect();
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&json!({ "verified": violations.is_empty(), "violations": rows }))?
-            );
-        }
-        Format::Table => {
-            for violation in &violations {
-                println!("{violation}");
-            }
-            match violations.len() {
-                0 => println!("The books verify."),
-                1 => println!("1 invariant is broken."),
-                broken => println!("{broken} invariants are broken."),
-            }
-        }
-    }
+    let rows: Vec<_> = violations
+        .iter()
+        .map(|violation| {
+            let (id, name) = (violation.account, &violation.name);
+            json!({ "invariant": violation.invariant, "id": id, "account": name, "detail": violation.detail })
+        })
+        .collect();
+    let mut text: String = violations.iter().map(|violation| format!("{violation}\n")).collect();
+    text += &match violations.len() {
+        0 => "The books verify.".to_owned(),
+        1 => "1 invariant is broken.".to_owned(),
+        broken => format!("{broken} invariants are broken."),
+    };
+    args.format.print(&json!({ "verified": violations.is_empty(), "violations": rows }), &text)?;
     Ok(if violations.is_empty() { DONE } else { FAILED })
 }

@@ -7,6 +7,18 @@ use std::path::PathBuf;
 #[error("{0}")]
 pub struct BadInput(pub String);
 
+impl BadInput {
+    /// The argument that is wrong, where the text begins with it: `--from 2027-01-01: …`, ``account `eve`: …``.
+    pub fn field(&self) -> Option<&str> {
+        let (front, _) = self.0.split_once(": ")?;
+        let (name, value) = front.split_once(' ').unwrap_or((front, ""));
+        match name.strip_prefix("--") {
+            Some(flag) => Some(flag),
+            None => Some(name).filter(|_| value.starts_with('`') || value.parse::<i64>().is_ok()),
+        }
+    }
+}
+
 /// The file of a `--database-url`.
 pub fn database_path(url: &str) -> Result<PathBuf, BadInput> {
     store::database_path(url).map_err(|error| BadInput(format!("--database-url: {error}")))

@@ -310,7 +310,7 @@ pub const ALL: &[(&str, &str)] = &[
             from invoice_lines l join invoices i on i.account_id = l.account_id and i.number = l.invoice
             where l.account_id between $1 and $2 and l.kind in ('hours', 'month', 'prorated')
                 and i.credited_at is null
-        ) l
+        ) p
         where period_from < before",
     ),
     // Settling an account takes in the proofs that were there (rule 11.6).

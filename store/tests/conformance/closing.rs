@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rules::{Period, RevenueMoves, TransferKind};
-use store::{CloseOutcome, Closing, RevenueKey};
+use rules::{AccountId, Period, RevenueMoves, TransferKind};
+use store::{CloseOutcome, Closing, InTheWay, NewRun, RevenueKey};
 
 use crate::living::{at, half_a_year};
 
@@ -93,6 +93,60 @@ async fn months_close_in_order_and_once() {
         let tried = life.books.try_sql(sql).await;
         assert!(tried.as_ref().is_err_and(|error| error.contains(wanted)), "{sql}: {tried:?}");
     }
+}
+
+/// Each by itself keeps a month open, and is named with whom it concerns.
+#[tokio::test]
+async fn what_is_in_the_way_is_named() {
+    let life = half_a_year().await;
+    let store = &life.books.store;
+    let (bob, now) = (AccountId(2), at("2026-07-10T00:00:00Z"));
+    let january = "2026-01-01T00:00:00Z";
+    let in_the_way = async || match store.close_month(&closing(january)).await.expect("an answer") {
+        CloseOutcome::InTheWay(reasons) => {
+            let told = |reason: InTheWay| (reason.what, reason.count, reason.first.join(", "));
+            reasons.into_iter().map(told).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    store.park(bob, "corrupt", now, now).await.expect("parked");
+    assert_eq!(in_the_way().await, [("parked", 1, "bob".to_owned())]);
+    store.unpark(&[bob]).await.expect("unparked");
+
+    // Kept now, money counts from the settled second: this is what an account that waits leaves behind.
+    let receipt = "insert into receipts (provider, payment, kind, account_id, amount, received_at) values ";
+    for (account, received_at) in [(1, 1_769_903_999), (2, 1_769_904_000)] {
+        let sql = format!("{receipt} ('bank', 'late-{account}', 'deposit', {account}, 1, {received_at})");
+        life.books.try_sql(&sql).await.expect("done");
+    }
+    assert_eq!(in_the_way().await, [("with money that came and is not in the books", 1, "ann".to_owned())]);
+    let apply = "update receipts set applied_at = 1793000000, effective_at = received_at where payment = 'late-1'";
+    life.books.try_sql(apply).await.expect("done");
+
+    let due = at("2026-01-15T00:00:00Z").secs();
+    let intent = "insert into intents (account_id, key, purpose, card, amount, due_at, recorded_at) values ";
+    life.books.try_sql(&format!("{intent} (2, '2/9', '{{}}', 'pm_1', 1, {due}, {due})")).await.expect("done");
+    assert_eq!(in_the_way().await, [("waiting for a card's answer", 1, "bob".to_owned())]);
+    life.books.try_sql("delete from intents where key = '2/9'").await.expect("done");
+
+    let new = NewRun {
+        job: "bill_instances",
+        due_kind: None,
+        slot: Some(now),
+        asked_by: "slot",
+        starts_at: now,
+        retry_of: None,
+        covered: &[],
+        preview: None,
+        held_for: Some("twice as much"),
+        shards: &[(AccountId(0), AccountId(9))],
+        total: 4,
+        now,
+    };
+    let run = store.run_open(&new).await.expect("opened").expect("a run");
+    assert_eq!(in_the_way().await, [("in a run that is held", 1, format!("run {} of bill_instances", run.id.0))]);
+    store.run_release(run.id, "ann", &[], now).await.expect("released");
+    assert_eq!(store.close_month(&closing(january)).await.expect("an answer"), CloseOutcome::Closed);
 }
 
 #[tokio::test]

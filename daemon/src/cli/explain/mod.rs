@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use store::{LedgerRow, RunId, Scope, Store};
 
 use crate::cli::books::{self, Books};
+use crate::cli::printed;
 use crate::cli::reference::{self, Reference, Referred};
 use crate::cli::{DONE, Format};
 use crate::input::BadInput;
@@ -18,10 +19,24 @@ use crate::input::BadInput;
 pub struct ExplainArgs {
     #[command(flatten)]
     books: Books,
-    /// As tables show it: ann/t12 (an entry), ann/i3/2 (a line of an invoice), ann/e7 (an event)
-    reference: Reference,
+    /// As tables show it: ann/t12 (an entry), ann/i3/2 or INV-000042/2 (a line of an invoice), ann/e7 (an event)
+    #[arg(value_name = "REFERENCE")]
+    reference: String,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+}
+
+/// A reference, or the line of an invoice by its printed number.
+async fn referred(store: &Store, text: &str) -> anyhow::Result<(AccountId, Reference)> {
+    if let Some((invoice, position)) = text.split_once('/')
+        && text.parse::<Reference>().is_err()
+        && let Ok(position) = position.parse()
+        && let (id, Reference { account, to: Referred::Invoice(invoice) }) = printed::find(store, invoice).await?
+    {
+        return Ok((id, Reference { account, to: Referred::Line { invoice, position } }));
+    }
+    let reference: Reference = text.parse().map_err(|problem| BadInput(format!("reference `{text}`: {problem}")))?;
+    Ok((books::account(store, &reference.account).await?, reference))
 }
 
 /// What is known of the why.
@@ -48,8 +63,8 @@ struct Asked<'a> {
 
 pub async fn run(args: ExplainArgs) -> anyhow::Result<u8> {
     let store = args.books.store().await?;
-    let Reference { account, to } = &args.reference;
-    let id = books::account(&store, account).await?;
+    let (id, reference) = referred(&store, &args.reference).await?;
+    let Reference { account, to } = &reference;
     let book = store.price_book().await?;
     let asked = Asked { store: &store, book: &book, id, account };
     let found = match *to {
@@ -58,19 +73,19 @@ pub async fn run(args: ExplainArgs) -> anyhow::Result<u8> {
         Referred::Line { invoice, position } => asked.line(invoice, position).await?,
         Referred::Invoice(number) => {
             let ways = format!("name one of its lines, as `bursar invoices show {account} {number}` lists them");
-            return Err(BadInput(format!("{}: it is a whole invoice: {ways}", args.reference)).into());
+            return Err(BadInput(format!("{}: it is a whole invoice: {ways}", reference)).into());
         }
     };
-    let found = found
-        .ok_or_else(|| BadInput(format!("{}: there is none; see `bursar statement {account}`", args.reference)))?;
+    let found =
+        found.ok_or_else(|| BadInput(format!("{}: there is none; see `bursar statement {account}`", reference)))?;
     let formula = found.formula(&book);
     let run = match found.run {
         Some(run) => Some((run, asked.run(run).await?)),
         None => None,
     };
     let (json, text) = (
-        found.json(&args.reference, formula.as_deref(), run.as_ref()),
-        found.text(&args.reference, formula.as_deref(), run.as_ref()),
+        found.json(&reference, formula.as_deref(), run.as_ref()),
+        found.text(&reference, formula.as_deref(), run.as_ref()),
     );
     args.format.print(&json, &text)?;
     Ok(DONE)

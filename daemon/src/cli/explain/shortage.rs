@@ -36,7 +36,7 @@ impl Asked<'_> {
 
     /// The wallet when the period of `service` that begins at `at` came to be charged.
     async fn wallet_before(&self, at: Timestamp, service: &Service) -> anyhow::Result<(Micros, Option<LedgerRow>)> {
-        let of_second = self.store.statement(self.id, Period::new(at, at.plus_secs(1))).await?;
+        let of_second = self.store.statement(self.id, Period::new(at, at.plus_secs(1)), None, u32::MAX).await?;
         let names: Vec<&str> = of_second.entries.iter().filter_map(|row| row.service.as_deref()).collect();
         let account = self.account_with(&names).await?;
         // At one second a trial's end comes first, then the periods in the order of their services (rule 11.2).

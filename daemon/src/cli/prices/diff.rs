@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use store::Store;
 
 use super::{DiffArgs, Laid, since};
-use crate::cli::{DONE, Format};
-use crate::tables::table;
+use crate::cli::DONE;
+use crate::tables::{counted, table};
 
 /// Services that are read at once.
 const PAGE: u32 = 2_000;
@@ -21,10 +21,8 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<u8> {
     let laid = args.new.lay(&store).await?;
     let compared = compare(&store, &laid).await?;
     store.close().await;
-    match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&json_of(&laid, &compared)?)?),
-        Format::Table => print(&laid, &compared, if args.all { usize::MAX } else { SHOWN })?,
-    }
+    let most = if args.all { usize::MAX } else { SHOWN };
+    args.format.print(&json_of(&laid, &compared)?, &text(&laid, &compared, most)?)?;
     Ok(DONE)
 }
 
@@ -43,8 +41,8 @@ pub async fn compare<'a>(store: &Store, laid: &'a Laid) -> anyhow::Result<Compar
 }
 
 /// The plans, and the accounts that pay most more.
-pub fn print(laid: &Laid, compared: &Comparison<'_>, most: usize) -> anyhow::Result<()> {
-    println!("{} plans, in force {}", laid.list.len(), since(laid.since));
+pub fn text(laid: &Laid, compared: &Comparison<'_>, most: usize) -> anyhow::Result<String> {
+    let mut text = format!("{}, in force {}", counted(laid.list.len(), "plan"), since(laid.since));
     let mut plans = table(&["plan", "currency", "services", "now", "then", "difference", "per"], &[2, 3, 4, 5]);
     for ((plan, currency), sums) in compared.plans() {
         let (old, new) = (sums.old, sums.new);
@@ -58,11 +56,10 @@ pub fn print(laid: &Laid, compared: &Comparison<'_>, most: usize) -> anyhow::Res
             per(sums.mode, sums.months),
         ]);
     }
-    println!("{plans}");
+    text += &format!("\n{plans}");
     let differing = compared.accounts()?;
     if differing.is_empty() {
-        println!("No account sees a difference.");
-        return Ok(());
+        return Ok(text + "\nNo account sees a difference.");
     }
     let head = ["account", "currency", "services", "a month now", "a month then", "difference"];
     let mut accounts = table(&head, &[2, 3, 4, 5]);
@@ -77,12 +74,12 @@ pub fn print(laid: &Laid, compared: &Comparison<'_>, most: usize) -> anyhow::Res
             signed(new.checked_sub(*old)?, new > old),
         ]);
     }
-    println!("{accounts}");
+    text += &format!("\n{accounts}");
     match differing.len().saturating_sub(most) {
         0 => {}
-        left => println!("and {left} more accounts; `prices diff --all` shows them"),
+        left => text += &format!("\nand {} more; `prices diff --all` shows them", counted(left, "account")),
     }
-    Ok(())
+    Ok(text)
 }
 
 fn signed(difference: impl Display, is_more: bool) -> String {
@@ -99,7 +96,7 @@ fn per(mode: Mode, months: u32) -> String {
     }
 }
 
-fn json_of(laid: &Laid, compared: &Comparison<'_>) -> anyhow::Result<Value> {
+pub fn json_of(laid: &Laid, compared: &Comparison<'_>) -> anyhow::Result<Value> {
     let amount = |price: Price| price.to_string();
     let plans: Vec<Value> = compared
         .plans()

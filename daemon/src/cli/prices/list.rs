@@ -4,34 +4,26 @@ use serde_json::{Value, json};
 use store::PublishedList;
 
 use super::{ListArgs, since};
-use crate::cli::{DONE, Format};
+use crate::cli::DONE;
 use crate::tables::table;
 
 pub async fn run(args: ListArgs) -> anyhow::Result<u8> {
     let store = args.books.store().await?;
     let lists = store.price_lists().await?;
     store.close().await;
-    match args.format {
-        Format::Json => {
-            let lists: Vec<Value> = lists.iter().map(json_of).collect();
-            println!("{}", serde_json::to_string_pretty(&lists)?);
-        }
-        Format::Table => {
-            let mut rows = table(&["list", "in force", "published", "by", "withdrawn", "plans"], &[0]);
-            for list in &lists {
-                let withdrawn = list.withdrawn.as_ref();
-                rows.add_row([
-                    list.id.to_string(),
-                    since(list.effective_at),
-                    list.recorded_at.to_string(),
-                    list.author.clone(),
-                    withdrawn.map_or("-".to_owned(), |gone| format!("{} by {}: {}", gone.at, gone.by, gone.reason)),
-                    plans(list),
-                ]);
-            }
-            println!("{rows}");
-        }
+    let mut rows = table(&["list", "in force", "published", "by", "withdrawn", "plans"], &[0]);
+    for list in &lists {
+        let withdrawn = list.withdrawn.as_ref();
+        rows.add_row([
+            list.id.to_string(),
+            since(list.effective_at),
+            list.recorded_at.to_string(),
+            list.author.clone(),
+            withdrawn.map_or("-".to_owned(), |gone| format!("{} by {}: {}", gone.at, gone.by, gone.reason)),
+            plans(list),
+        ]);
     }
+    args.format.print(&lists.iter().map(json_of).collect(), &rows.to_string())?;
     Ok(DONE)
 }
 

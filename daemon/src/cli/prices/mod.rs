@@ -91,6 +91,8 @@ pub struct ApplyArgs {
     /// Apply it without asking
     #[arg(long)]
     yes: bool,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 #[derive(Args)]
@@ -102,6 +104,8 @@ pub struct WithdrawArgs {
     /// Why, for who looks later
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 #[derive(Args)]
@@ -114,7 +118,7 @@ pub struct ListArgs {
 
 pub async fn run(command: Prices) -> anyhow::Result<u8> {
     match command {
-        Prices::Check { files } => Ok(check::prices(&files)),
+        Prices::Check { files } => check::prices(&files),
         Prices::Diff(args) => diff::run(args).await,
         Prices::Apply(args) => apply::run(args).await,
         Prices::Withdraw(args) => withdraw::run(args).await,

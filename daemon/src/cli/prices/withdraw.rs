@@ -1,10 +1,11 @@
 //! `bursar prices withdraw`.
 
+use serde_json::json;
 use store::Withdrawal;
 
 use super::WithdrawArgs;
-use crate::cli::books::author;
-use crate::cli::{DONE, REFUSED};
+use crate::cli::DONE;
+use crate::cli::books::{Refused, author};
 use crate::input::BadInput;
 
 pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
@@ -15,22 +16,22 @@ pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
     let now = jobs::Clock::system().now();
     let withdrawal = store.price_list_withdraw(id, &author(), &args.reason, now).await?;
     store.close().await;
-    match withdrawal {
-        Withdrawal::Done => println!("List {id} is withdrawn: nothing is priced by it any more."),
+    let (already, text) = match withdrawal {
+        Withdrawal::Done => (false, format!("List {id} is withdrawn: nothing is priced by it any more.")),
         Withdrawal::NoSuchList => {
-            return Err(BadInput(format!("there is no list {id}; see `bursar prices list`")).into());
+            return Err(BadInput(format!("list {id}: there is no list {id}; see `bursar prices list`")).into());
         }
-        Withdrawal::Already => println!("List {id} was withdrawn before; nothing changes."),
+        Withdrawal::Already => (true, format!("List {id} was withdrawn before; nothing changes.")),
         Withdrawal::NeededBy { list, plan } => {
-            eprintln!(
-                "refused: list {list} has new prices for plan `{plan}`, which list {id} brought; withdraw {list} first"
-            );
-            return Ok(REFUSED);
+            let why =
+                format!("list {list} has new prices for plan `{plan}`, which list {id} brought; withdraw {list} first");
+            return Err(Refused { code: "needed_by_another", why }.into());
         }
         Withdrawal::Used(by) => {
-            eprintln!("refused: list {id} is in use: {by}; apply a new list with the right prices instead");
-            return Ok(REFUSED);
+            let why = format!("list {id} is in use: {by}; apply a new list with the right prices instead");
+            return Err(Refused { code: "in_use", why }.into());
         }
-    }
+    };
+    args.format.print(&json!({ "list": id, "withdrawn": true, "before": already }), &text)?;
     Ok(DONE)
 }
