@@ -71,6 +71,13 @@ async fn parked_accounts_wait_for_their_next_try() {
         assert_eq!(books.store.park(ann, "again", NOW.plus_secs(9), NOW.plus_secs(120)).await.expect("park"), 2);
         assert_eq!(books.due(kind, NOW.plus_secs(119)).await, [bob.0]);
         assert_eq!(books.due(kind, NOW.plus_secs(120)).await, [ann.0, bob.0]);
+        // For a look ahead they all count, page by page.
+        for (after, limit, found) in
+            [(ALL.0, 100, &[ann, bob][..]), (ALL.0, 1, &[ann]), (ann, 100, &[bob]), (bob, 1, &[])]
+        {
+            let due = books.store.accounts_due_or_held(kind, NOW, after, limit).await.expect("due");
+            assert_eq!(due, found);
+        }
         for (later, count) in [(119, 1), (120, 2)] {
             assert_eq!(books.store.accounts_due_count(kind, NOW.plus_secs(later)).await.expect("count"), count);
         }
