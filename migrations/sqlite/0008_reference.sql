@@ -64,5 +64,8 @@ end;
 
 create table heartbeats (
     id integer not null primary key check (id = 1),
-    last_alive_at integer not null
+    last_alive_at integer not null,
+    -- Since when there was no long silence: what has waited since before that is not late yet.
+    alive_since integer not null,
+    constraint heart_beats_forward check (alive_since <= last_alive_at)
 ) strict;

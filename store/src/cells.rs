@@ -40,6 +40,13 @@ impl<'r> Cells<'r> {
         self.get()
     }
 
+    /// A part of the row's key, which is always there.
+    pub fn key(&mut self) -> crate::Result<i64> {
+        let index = self.next;
+        self.next += 1;
+        Ok(self.row.try_get(index)?)
+    }
+
     pub fn maybe_int(&mut self) -> Result<Option<i64>, Problem> {
         self.get()
     }

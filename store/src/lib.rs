@@ -66,7 +66,7 @@ pub use revenue::RevenueKey;
 pub use runs::{Counts, Hold, Moved, NewRun, Run, RunEnd, RunId, RunState};
 pub use shards::{Shard, ShardProgress, ShardState};
 pub use trail::Statement;
-pub use verify::Violation;
+pub use verify::{INVARIANTS, Violation};
 pub use withdraw::Withdrawal;
 
 /// What every question to the store answers.

@@ -6,6 +6,10 @@ use sqlx::SqliteConnection;
 use crate::cells::{Cells, Problem};
 use crate::{Result, Store, StoreError};
 
+/// A daemon that was silent for longer begins a new life: it may have much to catch up on. One whose clock was set
+/// back by more begins it where it was already.
+const SILENCE_SECS: i64 = 600;
+
 impl Store {
     /// Records an outage; the same one again is no harm.
     pub async fn outage_insert(&self, outage: Outage, recorded_at: Timestamp) -> Result<()> {
@@ -69,11 +73,20 @@ async fn insert(connection: &mut SqliteConnection, outage: Outage, recorded_at: 
 
 async fn beat(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
     sqlx::query(
-        "insert into heartbeats (id, last_alive_at) values (1, $1)
-        on conflict (id) do update set last_alive_at = excluded.last_alive_at
-        where heartbeats.last_alive_at < excluded.last_alive_at",
+        "insert into heartbeats (id, last_alive_at, alive_since) values (1, $1, $1)
+        on conflict (id) do update set
+            last_alive_at = case
+                when excluded.last_alive_at > heartbeats.last_alive_at then excluded.last_alive_at
+                else heartbeats.last_alive_at
+            end,
+            alive_since = case
+                when excluded.last_alive_at - heartbeats.last_alive_at > $2 then excluded.last_alive_at
+                when heartbeats.last_alive_at - excluded.last_alive_at > $2 then heartbeats.last_alive_at
+                else heartbeats.alive_since
+            end",
     )
     .bind(now.secs())
+    .bind(SILENCE_SECS)
     .execute(connection)
     .await?;
     Ok(())

@@ -96,13 +96,21 @@ impl Store {
     pub async fn revenue(&self, time: Period) -> Result<BTreeMap<RevenueKey, RevenueMoves>> {
         let mut snapshot = self.snapshot().await?;
         let closings = crate::closings::read(&mut snapshot).await?;
-        let mut sums = BTreeMap::new();
-        for question in [PERIODS, CHANGES, LONG, LINES, CREDITED] {
-            add(&mut snapshot, question, time, &closings, &mut sums).await?;
-        }
-        sums.retain(|_, moves: &mut RevenueMoves| *moves != RevenueMoves::default());
-        Ok(sums)
+        moves_in(&mut snapshot, time, &closings).await
     }
+}
+
+pub async fn moves_in(
+    connection: &mut SqliteConnection,
+    time: Period,
+    closings: &[Closing],
+) -> Result<BTreeMap<RevenueKey, RevenueMoves>> {
+    let mut sums = BTreeMap::new();
+    for question in [PERIODS, CHANGES, LONG, LINES, CREDITED] {
+        add(connection, question, time, closings, &mut sums).await?;
+    }
+    sums.retain(|_, moves: &mut RevenueMoves| *moves != RevenueMoves::default());
+    Ok(sums)
 }
 
 async fn add(

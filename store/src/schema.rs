@@ -25,6 +25,11 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
 /// The schema that this program needs.
 pub const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 
+/// The texts of all migrations.
+pub fn texts() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.into_iter().map(|(_, _, text)| text)
+}
+
 /// Whether the database has exactly the schema that this program needs.
 pub async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     match version(connection, path).await? {

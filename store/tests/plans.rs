@@ -163,7 +163,7 @@ async fn what_runs_often_has_an_index() {
     store.transfer(AccountId(1), 1).await.expect("transfer");
     store.invoices(Some(AccountId(1))).await.expect("invoices");
     store.events(Some(AccountId(1))).await.expect("events");
-    store.verify(Some(AccountId(1))).await.expect("verify");
+    store.verify(None, &rules::Policy::default()).await.expect("verify");
     store.names_taken(&["ann".to_owned()], &["s1".to_owned()]).await.expect("names");
     store.printed_taken(&[("R".to_owned(), "1".to_owned())]).await.expect("numbers");
     store.series_that_count(&[("INV".to_owned(), 1)].into()).await.expect("series");

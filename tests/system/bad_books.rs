@@ -88,6 +88,26 @@ fn a_corrupt_row_parks_its_account_and_the_others_are_billed() {
         let verified = run(&["verify", "--database-url", &url(&books), "--account", account]);
         assert_eq!(verified.status, Some(status), "{account}: {verified:?}");
     }
+
+    // Mended, it is tried again by the command that the doctor names.
+    overwrite(&books, b"dms{}{\"opt-bad\"]", b"dms{}[\"opt-bad\"]");
+    let daemon = Daemon::start(&["--database-url", &url(&books)]);
+    let remedy = || {
+        let asked = run(&["doctor", "--database-url", &url(&books), "--format", "json"]);
+        let findings: serde_json::Value = serde_json::from_str(&asked.out).expect("JSON");
+        let findings = findings["findings"].as_array().expect("findings").clone();
+        let accounts = findings.into_iter().find(|finding| finding["what"] == "accounts").expect("of accounts");
+        accounts["remedy"].as_str().map(str::to_owned)
+    };
+    if let Some(remedy) = remedy() {
+        assert!(remedy.ends_with("bursar runs retry --parked"), "{remedy}");
+    }
+    wait_until("the daemon is alive", || {
+        run(&["runs", "retry", "--parked", "--database-url", &url(&books)]).status == Some(0)
+    });
+    wait_until("nobody is parked", || remedy().is_none());
+    assert_eq!(daemon.terminate().0, Some(0));
+    assert_eq!(run(&["verify", "--database-url", &url(&books)]).status, Some(0));
 }
 
 #[test]

@@ -164,3 +164,18 @@ fn names(folder: &Path) -> Vec<String> {
 fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
+
+/// The table of what `verify` checks names every invariant, in the row of what it is part of, and no other.
+#[test]
+fn the_invariants_are_those_of_the_documents() {
+    let text = fs::read_to_string(repository().join("docs/operating/verify.md")).expect("a document");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let told: BTreeSet<(String, String)> = rows
+        .flat_map(|(of, rest)| {
+            let names = rest.split('`').skip(1).step_by(2).map(str::to_owned);
+            names.map(move |name| (name, of.to_owned()))
+        })
+        .collect();
+    let known = store::INVARIANTS.map(|(name, of)| (name.to_owned(), of.to_owned()));
+    assert_eq!(told, known.into_iter().collect());
+}

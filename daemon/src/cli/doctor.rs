@@ -3,10 +3,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use ::jobs::{Clock, JOBS, Office, Wakes, next_slot};
+use ::jobs::{Clock, JOBS, Office, Registered, Wakes, next_slot};
 use rules::Timestamp;
 use serde_json::json;
-use store::RunState;
+use store::{JobControl, RunState};
 
 use crate::cli::books::{ALIVE_SECS, Books};
 use crate::cli::{DONE, FAILED, Format};
@@ -121,8 +121,8 @@ async fn runs(office: &Office, now: Timestamp, findings: &mut Findings) -> anyho
         findings.ill("run", format!("run {} of {} is held", hold.run.0, hold.job), remedy);
     }
     for job in &JOBS {
-        let pause = controls.iter().find(|control| control.job == job.name).and_then(|control| control.pause.clone());
-        if let Some(pause) = pause {
+        let control = controls.iter().find(|control| control.job == job.name);
+        if let Some(pause) = control.and_then(|control| control.pause.as_ref()) {
             let found = format!("{} is paused since {} by {}: {}", job.name, pause.at, pause.by, pause.reason);
             findings.ill("job", found, format!("bursar jobs resume {}", job.name));
             continue;
@@ -132,17 +132,27 @@ async fn runs(office: &Office, now: Timestamp, findings: &mut Findings) -> anyho
             let found = format!("run {} of {} failed: {}", run.id.0, job.name, run.error.as_deref().unwrap_or("-"));
             findings.ill("run", found, format!("bursar runs show {0}, then bursar runs retry {0}", run.id.0));
         }
-        let slot = newest.and_then(|run| run.slot).and_then(|slot| next_slot(job, slot));
-        let is_late = slot.is_some_and(|slot| now.secs() - slot.secs() > LATE_SECS);
-        if job.wakes == Wakes::Calendar && is_late {
-            let since = slot.map_or_else(String::new, |slot| slot.to_string());
-            findings.ill("slot", format!("{} has not run since {since} was due", job.name), "see the daemon's log");
+        if let Some(slot) = missing_slot(job, newest.and_then(|run| run.slot), control, now) {
+            findings.ill("slot", format!("{} has not run since {slot} was due", job.name), "see the daemon's log");
         }
     }
     if findings.0.len() == before {
         findings.well("runs", "no slot is missing, none failed, none is held, no job is paused");
     }
     Ok(())
+}
+
+/// The first slot of a job that came some time ago and has no run. Up to when it was resumed, or its schedule edited,
+/// no slot opens one.
+fn missing_slot(
+    job: &Registered,
+    newest: Option<Timestamp>,
+    control: Option<&JobControl>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let after = control.map(|control| control.slots_after).into_iter().chain(newest).max().filter(|_| newest.is_some());
+    let slot = after.filter(|_| job.wakes == Wakes::Calendar).and_then(|after| next_slot(job, after));
+    slot.filter(|slot| now.secs() - slot.secs() > LATE_SECS)
 }
 
 async fn accounts(office: &Office, findings: &mut Findings) -> anyhow::Result<()> {
@@ -152,7 +162,7 @@ async fn accounts(office: &Office, findings: &mut Findings) -> anyhow::Result<()
         Some(first) => findings.ill(
             "accounts",
             format!("{} parked, the first `{}`: {}", parked.len(), first.name, first.error),
-            "bursar verify; once it is mended: bursar runs retry",
+            "bursar verify; once it is mended: bursar runs retry --parked",
         ),
     }
     Ok(())
@@ -169,4 +179,31 @@ async fn prices(office: &Office, now: Timestamp, findings: &mut Findings) -> any
     let ahead = ahead.map_or_else(String::new, |at| format!("; the next takes effect at {at}"));
     findings.well("prices", format!("{} lists{ahead}", lists.len()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_job_misses_no_slot_of_its_pause() {
+        let at = |text: &str| Timestamp::parse(text).expect("a time");
+        let job = ::jobs::job("bill_instances").expect("a job");
+        let newest = Some(at("2026-03-02T00:00:00Z"));
+        let control = |slots_after| JobControl {
+            job: job.name.to_owned(),
+            cron: job.cron.to_owned(),
+            cron_since: Timestamp::BEGINNING,
+            slots_after,
+            pause: None,
+        };
+        let never = control(Timestamp::BEGINNING);
+        let missing = |control: &JobControl, now: &str| missing_slot(job, newest, Some(control), at(now));
+        assert_eq!(missing(&never, "2026-03-03T00:10:00Z"), None);
+        assert_eq!(missing(&never, "2026-03-03T00:10:01Z"), Some(at("2026-03-03T00:00:00Z")));
+        let resumed = control(at("2026-03-04T09:00:00Z"));
+        assert_eq!(missing(&resumed, "2026-03-04T12:00:00Z"), None);
+        assert_eq!(missing(&resumed, "2026-03-05T00:11:00Z"), Some(at("2026-03-05T00:00:00Z")));
+        assert_eq!(missing_slot(job, None, Some(&never), at("2026-03-03T00:11:00Z")), None, "it never ran");
+    }
 }

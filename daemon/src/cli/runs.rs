@@ -61,7 +61,18 @@ enum RunsCommand {
         yes: bool,
     },
     /// Have a failed run, or one that parked accounts, done again by a new run
-    Retry { run: i64 },
+    ///
+    /// Examples:
+    ///   bursar runs retry 12
+    ///   bursar runs retry --parked
+    #[command(verbatim_doc_comment)]
+    Retry {
+        #[arg(required_unless_present = "parked")]
+        run: Option<i64>,
+        /// Instead, the accounts that are parked: the daemon tries them within a minute
+        #[arg(long, conflicts_with = "run")]
+        parked: bool,
+    },
 }
 
 pub async fn run(args: RunsArgs) -> anyhow::Result<u8> {
@@ -71,7 +82,8 @@ pub async fn run(args: RunsArgs) -> anyhow::Result<u8> {
         RunsCommand::Show { run } => show(&books.store().await?, RunId(run), format).await,
         RunsCommand::Watch { run } => watch(&books.store().await?, run.map(RunId), format).await,
         RunsCommand::Release { run, yes } => release(&books, RunId(run), yes, format).await,
-        RunsCommand::Retry { run } => retry(&books, RunId(run), format).await,
+        RunsCommand::Retry { run: Some(run), .. } => retry(&books, RunId(run), format).await,
+        RunsCommand::Retry { run: None, .. } => retry_parked(&books, format).await,
     }
 }
 
@@ -328,6 +340,19 @@ async fn retry(books: &Books, id: RunId, format: Format) -> anyhow::Result<u8> {
     let run = open_again(&office, &old).await?;
     let text = format!("Run {} takes the place of run {}. Watch it: bursar runs watch {}", run.id.0, id.0, run.id.0);
     format.print(&json!({ "run": run.id, "retry_of": id, "job": run.job }), &text)?;
+    Ok(DONE)
+}
+
+async fn retry_parked(books: &Books, format: Format) -> anyhow::Result<u8> {
+    let office = books.office_for_changes().await?;
+    let parked = office.store.parked().await?.len();
+    office.store.parked_retry(office.clock.now()).await?;
+    let text = match parked {
+        0 => "No account is parked.".to_owned(),
+        1 => "1 parked account is tried within a minute.".to_owned(),
+        more => format!("{more} parked accounts are tried within a minute."),
+    };
+    format.print(&json!({ "parked": parked }), &text)?;
     Ok(DONE)
 }
 

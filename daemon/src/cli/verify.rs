@@ -5,12 +5,12 @@ use serde_json::json;
 use crate::cli::{DONE, FAILED, VerifyArgs, books};
 
 pub async fn run(args: VerifyArgs) -> anyhow::Result<u8> {
-    let store = args.books.store().await?;
+    let (policy, store) = (args.books.configuration()?.policy, args.books.store().await?);
     let account = match &args.account {
         None => None,
         Some(name) => Some(books::account(&store, name).await?),
     };
-    let violations = store.verify(account).await?;
+    let violations = store.verify(account, &policy).await?;
     store.close().await;
     let rows: Vec<_> = violations
         .iter()

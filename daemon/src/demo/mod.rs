@@ -69,7 +69,7 @@ async fn play_all(folder: &Path, tonight: Timestamp) -> anyhow::Result<Outcome> 
     bar.finish_and_clear();
     let store = Store::open(&url, Opening::beside()).await?;
     let summary = Summary::read(&store, tonight).await?;
-    let violations = store.verify(None).await?;
+    let violations = store.verify(None, &scenario.policy).await?;
     store.close().await;
     Ok(Outcome { summary, violations })
 }

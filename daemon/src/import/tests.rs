@@ -65,7 +65,7 @@ async fn what_stands_is_told_and_the_same_command_goes_on() {
     assert_eq!(desk.import(|_| ()).await.expect("brought in"), 100);
     let source = Source::of(&desk.file).expect("the file");
     assert!(matches!(look(&desk.office, &source, None).await, Ok(Looked::Done(import)) if import.up_to == ACCOUNTS));
-    assert!(desk.office.store.verify(None).await.expect("verified").is_empty());
+    assert!(desk.office.store.verify(None, &desk.office.policy).await.expect("verified").is_empty());
 }
 
 #[tokio::test]

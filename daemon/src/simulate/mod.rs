@@ -41,7 +41,7 @@ pub async fn simulate(
         anyhow::bail!("account `{}` cannot be settled: {}", parked.name, parked.error);
     }
     let outcome = Outcome::read(&office, refused).await?;
-    let violations = store.verify(None).await?;
+    let violations = store.verify(None, &scenario.policy).await?;
     anyhow::ensure!(violations.is_empty(), "the books do not verify: {}", violations[0]);
     store.close().await;
     Ok(outcome)

@@ -95,7 +95,7 @@ pub async fn check_due(
     for account in accounts {
         for (kind, due) in due_seconds(account, cx) {
             let written = written.get(&(account.id.0, kind.name().to_owned())).copied();
-            if !finds(kind, written, due.map(Timestamp::secs), cx) {
+            if !finds(kind, written, due.map(Timestamp::secs)) {
                 let said = |secs: Option<i64>| secs.map_or("never".to_owned(), |secs| secs.to_string());
                 let detail = format!(
                     "{}: due at {}, looked for at {}",
@@ -110,12 +110,9 @@ pub async fn check_due(
     Ok(())
 }
 
-/// Whether a job finds it at its second. An outage that was recorded since puts some of it off: found too
-/// early, it is only looked at once more.
-fn finds(kind: DueKind, written: Option<i64>, due: Option<i64>, cx: &Context<'_>) -> bool {
-    let put_off = matches!(kind, DueKind::Retention | DueKind::Collection | DueKind::Trial) && !cx.outages.is_empty();
-    match (written, due) {
-        (Some(written), Some(due)) => written == due || (put_off && written < due),
-        (written, due) => written == due,
-    }
+/// Whether a job finds it at its second. Found too early, as after an outage or a change of the config, it is only
+/// looked at once more; and what the config's days fix was fixed by those of then.
+fn finds(kind: DueKind, written: Option<i64>, due: Option<i64>) -> bool {
+    let by_config = matches!(kind, DueKind::Retention | DueKind::Collection | DueKind::Trial);
+    due.is_none_or(|due| written.is_some_and(|written| written <= due || by_config))
 }

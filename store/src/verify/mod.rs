@@ -4,20 +4,27 @@
 //! each question as one statement over the page.
 
 mod accounts;
+mod ages;
 mod file;
+mod invariants;
+mod pages;
+mod prices;
 mod questions;
 mod recompute;
+mod revenue;
 mod series;
 
 use std::fmt;
 
+pub use invariants::INVARIANTS;
 use rules::{Account, AccountId, Context, Policy};
+use sqlx::SqliteConnection;
 
-use crate::cells::Cells;
-use crate::{Result, Scope, Store, StoreError, load};
+use crate::{Result, Scope, Store, load};
+use prices::Prices;
 
-/// Accounts that one statement looks at.
-const PAGE: i64 = 2_000;
+/// Accounts that one statement looks at: their rows of years are sorted at once.
+const PAGE: i64 = 256;
 
 /// Something that should never be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,19 +56,12 @@ impl Violation {
 }
 
 impl Store {
-    /// Whatever is wrong with one account's books, or with all books and the file.
-    pub async fn verify(&self, of: Option<AccountId>) -> Result<Vec<Violation>> {
-        self.verify_as(of, None).await
-    }
-
-    /// The same, and that the jobs find what is due when `policy` says.
-    pub async fn verify_with(&self, of: Option<AccountId>, policy: &Policy) -> Result<Vec<Violation>> {
+    /// Whatever is wrong with one account's books, or with all books and the file. The jobs find what is due when
+    /// `policy` says.
+    pub async fn verify(&self, of: Option<AccountId>, policy: &Policy) -> Result<Vec<Violation>> {
         // Before the snapshot, which may hold the only connection that reads.
-        let (prices, outages) = (self.price_book().await?, self.outages().await?);
-        self.verify_as(of, Some(&Context { prices: &prices, policy, outages: &outages })).await
-    }
-
-    async fn verify_as(&self, of: Option<AccountId>, cx: Option<&Context<'_>>) -> Result<Vec<Violation>> {
+        let (prices, outages) = (Prices::of(self.price_lists().await?)?, self.outages().await?);
+        let cx = Context { prices: prices.book(), policy, outages: &outages };
         let mut snapshot = self.snapshot().await?;
         let mut found = Vec::new();
         let (mut after, last) = match of {
@@ -69,6 +69,8 @@ impl Store {
             None => {
                 file::check(&mut snapshot, &mut found).await?;
                 series::check(&mut snapshot, &mut found).await?;
+                ages::check_runs(&mut snapshot, &mut found).await?;
+                revenue::check(&mut snapshot, &mut found).await?;
                 (i64::MIN, i64::MAX)
             }
         };
@@ -81,31 +83,13 @@ impl Store {
                     .fetch_all(&mut *snapshot)
                     .await?;
             let (Some(first), Some(end)) = (ids.first(), ids.last()) else { break };
-            for (invariant, question) in questions::ALL {
-                let rows = sqlx::query(*question).bind(first).bind(end).fetch_all(&mut *snapshot).await?;
-                for row in &rows {
-                    let mut cells = Cells::of(row);
-                    let unreadable = |problem| StoreError::CorruptTable { table: "an answer of verify", problem };
-                    let account = Some(AccountId(cells.int().map_err(unreadable)?));
-                    let detail = cells.text().map_err(unreadable)?;
-                    found.push(Violation::of(account, invariant, detail));
-                }
-            }
-            recompute::check(&mut snapshot, (*first, *end), &mut found).await?;
-            let accounts: Vec<AccountId> = ids.iter().copied().map(AccountId).collect();
-            let mut loaded: Vec<Account> = Vec::with_capacity(accounts.len());
-            for account in load::accounts(&mut snapshot, &accounts, Scope::All).await? {
-                match account {
-                    Ok(account) => loaded.push(account),
-                    Err(corrupt) => {
-                        found.push(Violation::of(Some(corrupt.id), "account_is_readable", corrupt.problem));
-                    }
-                }
-            }
-            accounts::check(&mut snapshot, (*first, *end), &loaded, &mut found).await?;
-            if let Some(cx) = cx {
-                accounts::check_due(&mut snapshot, (*first, *end), &loaded, cx, &mut found).await?;
-            }
+            let range = (*first, *end);
+            questions::check(&mut snapshot, range, &mut found).await?;
+            ages::check(&mut snapshot, range, &mut found).await?;
+            recompute::check(&mut snapshot, range, &prices, &mut found).await?;
+            let loaded = loaded(&mut snapshot, &ids, &mut found).await?;
+            accounts::check(&mut snapshot, range, &loaded, &mut found).await?;
+            accounts::check_due(&mut snapshot, range, &loaded, &cx, &mut found).await?;
             after = *end;
         }
         for violation in &mut found {
@@ -116,4 +100,17 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+/// The accounts that can be read.
+async fn loaded(connection: &mut SqliteConnection, ids: &[i64], found: &mut Vec<Violation>) -> Result<Vec<Account>> {
+    let ids: Vec<AccountId> = ids.iter().copied().map(AccountId).collect();
+    let mut loaded = Vec::with_capacity(ids.len());
+    for account in load::accounts(connection, &ids, Scope::All).await? {
+        match account {
+            Ok(account) => loaded.push(account),
+            Err(corrupt) => found.push(Violation::of(Some(corrupt.id), "account_is_readable", corrupt.problem)),
+        }
+    }
+    Ok(loaded)
 }

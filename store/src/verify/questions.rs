@@ -1,7 +1,32 @@
 //! The invariants that SQL can ask about: each question answers (account, detail) for what breaks it among
 //! the accounts from $1 to $2.
 
-pub const ALL: &[(&str, &str)] = &[
+use rules::AccountId;
+use sqlx::SqliteConnection;
+
+use super::Violation;
+use crate::cells::Cells;
+use crate::{Result, StoreError};
+
+/// Asks all of them about the accounts from the first to the last id of `range`.
+pub async fn check(
+    connection: &mut SqliteConnection,
+    (first, last): (i64, i64),
+    found: &mut Vec<Violation>,
+) -> Result<()> {
+    for (invariant, question) in ALL {
+        let rows = sqlx::query(*question).bind(first).bind(last).fetch_all(&mut *connection).await?;
+        for row in &rows {
+            let mut cells = Cells::of(row);
+            let unreadable = |problem| StoreError::CorruptTable { table: "an answer of verify", problem };
+            let account = Some(AccountId(cells.int().map_err(unreadable)?));
+            found.push(Violation::of(account, invariant, cells.text().map_err(unreadable)?));
+        }
+    }
+    Ok(())
+}
+
+const ALL: &[(&str, &str)] = &[
     (
         "posting_is_legal",
         "select t.account_id, 'transfer ' || t.number || ': ' || t.kind || ' of ' || t.amount || ' from ' || t.debit
@@ -118,6 +143,15 @@ pub const ALL: &[(&str, &str)] = &[
         where account_id between $1 and $2
             and (paid < 0 or credited < 0 or written_off < 0 or paid + credited + written_off > total
                 or (paid + credited + written_off = total) <> (paid_at is not null) or paid_at < issued_at)",
+    ),
+    // Issued anew is another matter, and so is what was issued elsewhere.
+    (
+        "month_is_invoiced_once",
+        "select i.account_id, count(*) || ' invoices of ' || i.issued_at from invoices i
+        where i.account_id between $1 and $2 and i.reissues is null and not exists (
+            select 1 from brought_in_invoices b where b.account_id = i.account_id and b.number = i.number
+        )
+        group by i.account_id, i.issued_at having count(*) > 1",
     ),
     // A credit note takes back its whole invoice: what was open of it, and what was paid (rule 6.12).
     (

@@ -1,30 +1,43 @@
-//! Every row read, and every amount computed again from what it says it was computed from.
+//! Every row read, and every amount computed again from what it says it was computed from, at the prices of the lists.
 
-use rules::{Basis, Currency, LineKind, Micros, StopReason, TransferKind, round_to_micros, round_to_minor};
+use rules::{Basis, Currency, LineKind, Micros, Period, StopReason, TransferKind, round_to_micros, round_to_minor};
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::Violation;
+use super::pages::each;
+use super::prices::Prices;
 use crate::Result;
 use crate::cells::{Cells, Problem};
 
-const TRANSFERS: &str = "select account_id, number, kind, currency, amount, basis, effective_at, recorded_at,
+const TRANSFERS: &str = "select account_id, number, 0, kind, currency, amount, basis, effective_at, recorded_at,
     period_from, period_to from transfers
-    where account_id between $1 and $2";
+    where (account_id, number) > ($1, $2) and $3 = $3 and account_id <= $4 order by account_id, number limit $5";
 
-const LINES: &str = "select l.account_id, l.invoice, l.kind, a.currency, l.amount, l.basis, l.period_from, l.period_to
+const LINES: &str = "select l.account_id, l.invoice, l.position, l.kind, a.currency, l.amount, l.basis, i.recorded_at,
+        l.period_from, l.period_to
     from invoice_lines l join accounts a on a.id = l.account_id
-    where l.account_id between $1 and $2";
+    join invoices i on i.account_id = l.account_id and i.number = l.invoice
+    where (l.account_id, l.invoice, l.position) > ($1, $2, $3) and l.account_id <= $4
+    order by l.account_id, l.invoice, l.position limit $5";
 
-const EVENTS: &str = "select account_id, at, recorded_at, reason from events where account_id between $1 and $2";
+const EVENTS: &str = "select account_id, number, 0, at, recorded_at, reason from events
+    where (account_id, number) > ($1, $2) and $3 = $3 and account_id <= $4 order by account_id, number limit $5";
 
-const INVOICES: &str = "select account_id, issued_at, recorded_at, paid_at from invoices
-    where account_id between $1 and $2";
+const INVOICES: &str = "select i.account_id, i.number, 0, i.issued_at, i.recorded_at, i.paid_at,
+        i.reissues is null and b.number is null
+    from invoices i left join brought_in_invoices b on b.account_id = i.account_id and b.number = i.number
+    where (i.account_id, i.number) > ($1, $2) and $3 = $3 and i.account_id <= $4
+    order by i.account_id, i.number limit $5";
 
 /// Looks at the accounts from the first to the last id of `range`.
-pub async fn check(connection: &mut SqliteConnection, range: (i64, i64), found: &mut Vec<Violation>) -> Result<()> {
-    ask(connection, TRANSFERS, range, found, transfer).await?;
-    ask(connection, LINES, range, found, line).await?;
+pub async fn check(
+    connection: &mut SqliteConnection,
+    range: (i64, i64),
+    prices: &Prices,
+    found: &mut Vec<Violation>,
+) -> Result<()> {
+    ask(connection, TRANSFERS, range, found, |number, cells| transfer(number, cells, prices)).await?;
+    ask(connection, LINES, range, found, |invoice, cells| line(invoice, cells, prices)).await?;
     ask(connection, EVENTS, range, found, event).await?;
     ask(connection, INVOICES, range, found, invoice).await
 }
@@ -32,62 +45,70 @@ pub async fn check(connection: &mut SqliteConnection, range: (i64, i64), found: 
 /// What is wrong with a row: the invariant, and in which way.
 type Wrong = (&'static str, String);
 
+type Looked = std::result::Result<Vec<Wrong>, Problem>;
+
 async fn ask(
     connection: &mut SqliteConnection,
     question: &'static str,
-    (first, last): (i64, i64),
+    range: (i64, i64),
     found: &mut Vec<Violation>,
-    check: fn(&mut Cells<'_>) -> std::result::Result<Option<Wrong>, Problem>,
+    check: impl Fn(i64, &mut Cells<'_>) -> Looked,
 ) -> Result<()> {
-    let rows: Vec<SqliteRow> = sqlx::query(question).bind(first).bind(last).fetch_all(connection).await?;
-    for row in &rows {
-        let mut cells = Cells::of(row);
-        let account = cells.int().ok().map(rules::AccountId);
-        match check(&mut cells) {
-            Ok(None) => {}
-            Ok(Some((invariant, detail))) => found.push(Violation::of(account, invariant, detail)),
+    each(connection, question, range, |(account, number, _), cells| {
+        let account = Some(rules::AccountId(account));
+        match check(number, cells) {
+            Ok(wrong) => {
+                found.extend(wrong.into_iter().map(|(invariant, detail)| Violation::of(account, invariant, detail)));
+            }
             Err(detail) => found.push(Violation::of(account, "row_is_readable", detail)),
         }
-    }
-    Ok(())
+    })
+    .await
 }
 
-fn transfer(cells: &mut Cells<'_>) -> std::result::Result<Option<Wrong>, Problem> {
-    let (number, kind): (i64, TransferKind) = (cells.int()?, cells.name()?);
+fn transfer(number: i64, cells: &mut Cells<'_>, prices: &Prices) -> Looked {
+    let what = format!("transfer {number}");
+    let kind: TransferKind = cells.name()?;
     let (currency, amount) = (cells.currency()?, cells.micros()?);
     let basis: Option<Basis> = cells.maybe_json()?;
-    let _written = (cells.time()?, cells.time()?, cells.maybe_period()?);
-    let computed = match (&basis, kind) {
-        (Some(basis), TransferKind::CardCredit) => round_to_minor(&basis.exact(), currency),
-        (Some(basis), _) => round_to_micros(&basis.exact()),
-        (None, TransferKind::Period | TransferKind::Upgrade | TransferKind::Downgrade) => {
-            return Ok(Some(("amount_has_a_basis", format!("transfer {number}"))));
-        }
-        (None, _) => return Ok(None),
+    let (_, recorded_at, period) = (cells.time()?, cells.time()?, cells.maybe_period()?);
+    let Some(basis) = basis else {
+        let needs_one = matches!(kind, TransferKind::Period | TransferKind::Upgrade | TransferKind::Downgrade);
+        return Ok(if needs_one { vec![("amount_has_a_basis", what)] } else { Vec::new() });
     };
-    // A downgrade's difference is negative, and its transfer moves the other way.
-    let computed = if kind == TransferKind::Downgrade { computed.map(Micros::abs) } else { computed };
-    Ok(differs(&format!("transfer {number}"), amount, computed.ok()))
+    let computed = match kind {
+        TransferKind::CardCredit => round_to_minor(&basis.exact(), currency),
+        // A downgrade's difference is negative, and its transfer moves the other way.
+        TransferKind::Downgrade => round_to_micros(&basis.exact()).map(Micros::abs),
+        _ => round_to_micros(&basis.exact()),
+    };
+    let price = prices.differs(&basis, period, recorded_at).map(|why| ("price_is_its_lists", format!("{what}: {why}")));
+    Ok(differs(&what, amount, computed.ok()).into_iter().chain(price).collect())
 }
 
-fn line(cells: &mut Cells<'_>) -> std::result::Result<Option<Wrong>, Problem> {
-    let invoice = cells.int()?;
+fn line(invoice: i64, cells: &mut Cells<'_>, prices: &Prices) -> Looked {
+    let what = format!("a line of invoice {invoice}");
     let _: LineKind = cells.name()?;
     let (currency, amount): (Currency, Micros) = (cells.currency()?, cells.micros()?);
     let basis: Basis = cells.json()?;
-    let _written = cells.maybe_period()?;
-    Ok(differs(&format!("a line of invoice {invoice}"), amount, round_to_minor(&basis.exact(), currency).ok()))
+    let (recorded_at, period): (_, Option<Period>) = (cells.time()?, cells.maybe_period()?);
+    let price = prices.differs(&basis, period, recorded_at).map(|why| ("price_is_its_lists", format!("{what}: {why}")));
+    let computed = round_to_minor(&basis.exact(), currency).ok();
+    Ok(differs(&what, amount, computed).into_iter().chain(price).collect())
 }
 
-fn event(cells: &mut Cells<'_>) -> std::result::Result<Option<Wrong>, Problem> {
+fn event(_: i64, cells: &mut Cells<'_>) -> Looked {
     let _written = (cells.time()?, cells.time()?);
     let _: Option<StopReason> = cells.maybe_name()?;
-    Ok(None)
+    Ok(Vec::new())
 }
 
-fn invoice(cells: &mut Cells<'_>) -> std::result::Result<Option<Wrong>, Problem> {
-    let _written = (cells.time()?, cells.time()?, cells.maybe_time()?);
-    Ok(None)
+fn invoice(number: i64, cells: &mut Cells<'_>) -> Looked {
+    let (issued_at, _, _) = (cells.time()?, cells.time()?, cells.maybe_time()?);
+    if cells.flag()? && issued_at != issued_at.month_start() {
+        return Ok(vec![("month_is_invoiced_once", format!("invoice {number} was issued at {issued_at}"))]);
+    }
+    Ok(Vec::new())
 }
 
 fn differs(what: &str, amount: Micros, computed: Option<Micros>) -> Option<Wrong> {

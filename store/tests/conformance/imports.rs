@@ -78,7 +78,7 @@ async fn batches_come_in_once_and_in_order() {
         assert_eq!((account.settled_at, account.daily_paid_until), (NOW, NOW.next_midnight()));
         assert_eq!(account.invoices[0].to_pay(), units(open));
     }
-    let violations = store.verify(None).await.expect("verify");
+    let violations = store.verify(None, &rules::Policy::default()).await.expect("verify");
     assert!(violations.is_empty(), "{violations:?}");
     let (accounts, services) =
         store.names_taken(&["ann".into(), "zoe".into()], &["ann-1".into(), "zoe-1".into()]).await.expect("asked");
@@ -143,7 +143,7 @@ async fn what_was_billed_elsewhere_is_credited_here() {
     store.number_documents(&DocumentPolicy::default()).await.expect("numbered");
     let invoice = store.invoice(AccountId(1), 0).await.expect("asked").expect("an invoice");
     assert_eq!((invoice.credited, invoice.credit_note), (units(1), Some(("CN".to_owned(), 1))));
-    let violations = store.verify(None).await.expect("verify");
+    let violations = store.verify(None, &rules::Policy::default()).await.expect("verify");
     assert!(violations.is_empty(), "{violations:?}");
 }
 

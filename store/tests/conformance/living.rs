@@ -51,8 +51,10 @@ impl Life {
             ("cloud".to_owned(), plan(Mode::Monthly, 1200, &[("traffic_gb", component(100, 1, true))])),
             ("cloud-h".to_owned(), plan(Mode::Hourly, 2, &[])),
         ];
-        prices.lay(Timestamp::BEGINNING, list.into()).expect("a list");
         let (books, policy) = (Books::new().await, Policy::default());
+        let (list, since) = (rules::PriceList::from(list), Timestamp::BEGINNING);
+        books.store.price_list_insert(&list, since, "admin", at("2026-01-01T00:00:00Z")).await.expect("a list");
+        prices.lay(since, list).expect("a list");
         Self { books, prices, policy, outages: Vec::new(), card: Answer::Succeeded, payments: 0 }
     }
 
@@ -94,7 +96,8 @@ impl Life {
 
     async fn commit(&self, changes: rules::Changes) {
         let due = due_seconds(&changes.account, &self.context());
-        let outcomes = self.books.store.commit(&[Commit { changes, due }], STAMP, None).await.expect("commit");
+        let stamp = store::Stamp { revision: self.books.store.revision().await.expect("a revision"), ..STAMP };
+        let outcomes = self.books.store.commit(&[Commit { changes, due }], stamp, None).await.expect("commit");
         assert_eq!(outcomes, [Outcome::Written]);
     }
 
@@ -135,12 +138,12 @@ impl Life {
         self.act(id, now, Action::Change { service: service.into(), change, confirm_data_loss: true }).await;
     }
 
-    pub async fn faults_with_policy(&self, books: &Books) -> Vec<Violation> {
-        books.store.verify_with(None, &self.policy).await.expect("verify")
+    pub async fn faults_of(&self, books: &Books, account: Option<AccountId>) -> Vec<Violation> {
+        books.store.verify(account, &self.policy).await.expect("verify")
     }
 
     pub async fn faults(&self) -> Vec<Violation> {
-        self.books.store.verify(None).await.expect("verify")
+        self.faults_of(&self.books, None).await
     }
 }
 
