@@ -80,15 +80,28 @@ impl Store {
         series_that_count(&mut reader, numbers).await
     }
 
-    /// Begins an import: with its private plans and the next numbers of its series. False if somebody else began
-    /// it, or its series count meanwhile.
+    /// The first number that was given in a series here, if any was, and the one that comes next.
+    pub async fn series_reach(&self, series: &str) -> Result<(Option<i64>, i64)> {
+        let question = "select coalesce(
+                (select min(public_number) from invoices where series = $1),
+                (select min(public_number) from credit_notes where series = $1)
+            ), coalesce((select next from number_series where series = $1), 1)";
+        Ok(sqlx::query_as(question).bind(series).fetch_one(self.readers()).await?)
+    }
+
+    /// Begins an import that was checked with what holds at `revision`: with its private plans and the next numbers
+    /// of its series. False if somebody else began it, or its series or price lists moved meanwhile.
     pub async fn import_begin(
         &self,
         import: &Import,
         plans: &PriceList,
         numbers: &BTreeMap<String, i64>,
+        revision: Revision,
     ) -> Result<bool> {
         let mut transaction = self.write().await?;
+        if crate::reference::current(&mut transaction).await? != revision {
+            return Ok(false);
+        }
         if !series_that_count(&mut transaction, numbers).await?.is_empty() {
             return Ok(false);
         }

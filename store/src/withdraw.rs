@@ -118,6 +118,9 @@ impl Store {
             let (with, without) = (laid(lists.iter().cloned())?, laid(others)?);
             let (since, list) = (lists[place].effective_at, &lists[place].list);
             let candidate = Candidate { since, list, with: &with, without: &without };
+            if let Some(importing) = importing(&mut snapshot).await? {
+                return Ok(importing);
+            }
             let marks = marks(&mut snapshot).await?;
             if let Some(used) = used(&mut snapshot, &candidate).await? {
                 return Ok(Withdrawal::Used(used));
@@ -127,6 +130,9 @@ impl Store {
             let mut transaction = self.write().await?;
             if read_all(&mut transaction).await? != lists {
                 continue;
+            }
+            if let Some(importing) = importing(&mut transaction).await? {
+                return Ok(importing);
             }
             if let Some(used) = used_since(&mut transaction, &candidate, &marks).await? {
                 return Ok(Withdrawal::Used(used));
@@ -144,6 +150,13 @@ impl Store {
             return Ok(Withdrawal::Done);
         }
     }
+}
+
+/// An import that is not finished: its accounts were checked against the list and are still to come.
+async fn importing(connection: &mut SqliteConnection) -> Result<Option<Withdrawal>> {
+    let question = "select file from imports where finished_at is null order by at, hash limit 1";
+    let file: Option<String> = sqlx::query_scalar(question).fetch_optional(connection).await?;
+    Ok(file.map(|file| Withdrawal::Used(format!("the import of {file} is not finished; finish it first"))))
 }
 
 /// A later list that names a plan which no other list before it does.

@@ -357,7 +357,10 @@ fn an_import_that_was_cut_off_goes_on_as_of_its_own_second() {
         finished_at: None,
     };
     let begun = books.with_store(async |store| {
-        store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun")
+        store
+            .import_begin(&import, &Default::default(), &Default::default(), store.revision().await.expect("one"))
+            .await
+            .expect("begun")
     });
     assert!(begun);
     let other = books.midnight.plus_secs(60).to_string();
@@ -409,6 +412,22 @@ fn nothing_comes_into_a_month_that_is_closed_and_no_number_is_skipped() {
     let skipping = books.file("skipping.jsonl", &of_series(118));
     let told = "skipping.jsonl:1: next: 118: series `INV` counts here already and goes on with 2";
     books.refuses(&[&skipping], 2, &[told]);
+    // Nor does a number come again that was printed elsewhere.
+    let same = |number: &str| {
+        let invoice = invoice.replace(r#""number": "7""#, &format!(r#""series": "INV", "number": "{number}""#));
+        [account.clone(), invoice, totals.clone()]
+    };
+    let given = books.file("given.jsonl", &same("INV-000001"));
+    books.refuses(&[&given], 2, &["given.jsonl:1: invoices: number 1 is one that series `INV` gives here"]);
+    let fresh = Books::new();
+    let ahead = fresh.file("ahead.jsonl", &same("INV-000003"));
+    let told = ["ahead.jsonl:1: invoices: series `INV` would give number 3 here again", r#""next": 4"#];
+    fresh.refuses(&[&ahead], 2, &told);
+    let below = [numbers(3)].into_iter().chain(same("INV-000003")).collect::<Vec<_>>();
+    fresh.refuses(&[&fresh.file("below.jsonl", &below)], 2, &[r#""next": 4"#]);
+    let above = [numbers(4)].into_iter().chain(same("INV-000003")).collect::<Vec<_>>();
+    assert_eq!(fresh.import(&[&fresh.file("above.jsonl", &above)]).status, Some(0));
+
     let done = books.import(&[&books.file("fits.jsonl", &of_series(2))]);
     assert_eq!((done.status, done.err.as_str()), (Some(0), ""));
     books.verified();

@@ -58,7 +58,8 @@ const LIMIT_MAX: i64 = 10_000;
 /// The billing office of a cloud host, as one daemon.
 ///
 /// Exit status: 0 done, 1 it could not be done, 2 what was given is wrong (nothing was begun), 3 the rules
-/// refuse it (nothing moved), 4 not now (nothing moved; stderr says when).
+/// refuse it (nothing moved), 4 not now (nothing moved; stderr says when), 141 nobody read on (what was asked
+/// for may be done).
 ///
 /// With --format json results are JSON on stdout, and why something was not done is a JSON object on stderr.
 #[derive(Parser)]

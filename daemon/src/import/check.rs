@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jobs::Office;
-use rules::{EventKind, Micros, PriceList, Timestamp, TransferKind};
-use store::{Import, Store};
+use rules::{DocumentPolicy, EventKind, Micros, PriceList, Timestamp, TransferKind};
+use store::{Import, Revision, Store};
 
 use super::{Contended, Source, terms};
-use crate::input::{Arrivals, BadInput, Imported, Problems, Read, Totals, add};
+use crate::input::{Arrivals, BadInput, Imported, Printed, Problems, Read, Totals, add};
 
 /// Accounts whose names are looked up at once.
 const LOOKED_UP: usize = 500;
@@ -27,6 +27,8 @@ pub struct Checked {
     /// What of it is in the books, if an import of it was cut off.
     pub begun: Option<Import>,
     pub at: Timestamp,
+    /// Of what it was checked with.
+    pub(super) revision: Revision,
     pub(super) plans: PriceList,
     pub(super) numbers: BTreeMap<String, i64>,
 }
@@ -61,6 +63,7 @@ pub async fn look(office: &Office, source: &Source, as_of: Option<Timestamp>) ->
         return Err(BadInput(message).into());
     }
     let up_to = begun.as_ref().map_or(0, |import| import.up_to);
+    let revision = office.store.revision().await?;
     let (read, at_once) = read(office, source, (at, open_from), up_to).await?;
     // Accounts that somebody else brought in meanwhile are no fault of the file.
     if office.store.import(&source.hash).await?.map_or(0, |import| import.up_to) != up_to {
@@ -69,7 +72,7 @@ pub async fn look(office: &Office, source: &Source, as_of: Option<Timestamp>) ->
     Ok(match read {
         Ok(Read { totals, plans, numbers }) => {
             let numbers = numbers.into_iter().map(|(series, (next, _))| (series, next)).collect();
-            Looked::Fine(Box::new(Checked { totals, at_once, begun, at, plans, numbers }))
+            Looked::Fine(Box::new(Checked { totals, at_once, begun, at, revision, plans, numbers }))
         }
         Err(problems) => Looked::Wrong(problems),
     })
@@ -88,7 +91,7 @@ async fn read(
         Ok(arrivals) => arrivals,
         Err(problems) => return Ok((Err(problems), at_once)),
     };
-    let (mut names, mut index) = (Names::default(), 0);
+    let (mut names, mut ours, mut index) = (Names::default(), Ours::new(), 0);
     while let Some(imported) = arrivals.next_account() {
         index += 1;
         if index > up_to {
@@ -97,6 +100,7 @@ async fn read(
         if names.accounts.len() >= LOOKED_UP {
             names.look_up(&office.store, &mut arrivals).await?;
         }
+        note_ours(&mut ours, &office.policy.documents, &imported);
         let line = imported.line;
         if let Err(problem) = at_once.count(imported, &arrivals, open_from) {
             arrivals.note(line, "", problem);
@@ -105,8 +109,49 @@ async fn read(
     names.look_up(&office.store, &mut arrivals).await?;
     if up_to == 0 {
         look_up_series(&office.store, &mut arrivals).await?;
+        look_up_ours(&office.store, &ours, &mut arrivals).await?;
     }
     Ok((arrivals.finish(), at_once))
+}
+
+/// Of each series that is numbered here, the greatest number that the file's invoices have in it, with the line.
+type Ours = BTreeMap<String, (i64, usize)>;
+
+fn note_ours(ours: &mut Ours, documents: &DocumentPolicy, imported: &Imported) {
+    for Printed { number, .. } in &imported.invoices {
+        for series in [&documents.invoice_series, &documents.credit_note_series] {
+            let digits = number.strip_prefix(series.as_str()).and_then(|rest| rest.strip_prefix('-'));
+            let count = digits.and_then(|digits| digits.parse::<i64>().ok());
+            if let Some(count) = count.filter(|count| documents.printed(series, *count) == *number) {
+                let greatest = ours.entry(series.clone()).or_insert((count, imported.line));
+                *greatest = (*greatest).max((count, imported.line));
+            }
+        }
+    }
+}
+
+/// What was printed elsewhere is not printed here again.
+async fn look_up_ours(store: &Store, ours: &Ours, arrivals: &mut Arrivals) -> anyhow::Result<()> {
+    for (series, (count, line)) in ours {
+        let (first_given, next) = store.series_reach(series).await?;
+        let next = arrivals.numbers.get(series).map_or(next, |(next, _)| *next);
+        let message = if first_given.is_some_and(|first| *count >= first) {
+            format!(
+                "number {count} is one that series `{series}` gives here, where it counts already: print new ones \
+                 under another series in [documents] first"
+            )
+        } else if *count >= next {
+            format!(
+                "series `{series}` would give number {count} here again: have a line \
+                 {{\"kind\": \"numbers\", \"series\": \"{series}\", \"next\": {}}}",
+                count.saturating_add(1)
+            )
+        } else {
+            continue;
+        };
+        arrivals.note(*line, "invoices", message);
+    }
+    Ok(())
 }
 
 async fn look_up_series(store: &Store, arrivals: &mut Arrivals) -> anyhow::Result<()> {

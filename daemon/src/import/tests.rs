@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jobs::{Clock, Office};
 use providers::NoCards;
-use rules::{Policy, Timestamp};
-use store::{Opening, Store};
+use rules::{Mode, Plan, Policy, Timestamp};
+use store::{Opening, Store, Withdrawal};
 use tempfile::TempDir;
 
 use super::*;
@@ -81,4 +81,41 @@ async fn a_file_that_is_changed_under_way_is_not_read_on() {
     assert!(cut.contains("100 of 250 accounts") && cut.contains("was changed after it was checked"), "{cut}");
     fs::write(&desk.file, before).expect("put back");
     assert_eq!(desk.import(|_| ()).await.expect("brought in"), 100);
+}
+
+/// A plan that is for sale from the beginning.
+async fn publish(store: &Store, name: &str) -> i64 {
+    let (price, components, options) = (rules::Micros::new(30_000_000), Default::default(), Default::default());
+    let plan = Plan { mode: Mode::Monthly, price, currency: None, term_months: 1, components, options, private: false };
+    let list = [(name.to_owned(), plan)].into();
+    store.price_list_insert(&list, Timestamp::BEGINNING, "test", NOW).await.expect("a list");
+    store.price_lists().await.expect("lists").last().expect("one").id
+}
+
+/// What was checked with a list is not brought in without it.
+#[tokio::test]
+async fn a_list_is_not_withdrawn_from_under_an_import() {
+    let desk = Desk::new().await;
+    let store = &desk.office.store;
+    let first = publish(store, "first").await;
+    let source = Source::of(&desk.file).expect("the file");
+    let Ok(Looked::Fine(checked)) = look(&desk.office, &source, None).await else { panic!("the file is fine") };
+    let withdrawn = store.price_list_withdraw(first, "test", "a slip", NOW).await.expect("asked");
+    assert_eq!(withdrawn, Withdrawal::Done);
+    let refused = bring_in(&desk.office, &source, *checked, "test".to_owned(), |_| ()).await.expect_err("it moved");
+    assert!(refused.is::<Contended>(), "{refused}");
+
+    let second = publish(store, "second").await;
+    desk.import(|up_to| {
+        if up_to == 100 {
+            store.cut_after(2)
+        }
+    })
+    .await
+    .expect_err("cut off");
+    let refused = store.price_list_withdraw(second, "test", "a slip", NOW).await.expect("asked");
+    assert!(matches!(&refused, Withdrawal::Used(by) if by.contains("move.jsonl is not finished")), "{refused:?}");
+    desk.import(|_| ()).await.expect("brought in");
+    let withdrawn = store.price_list_withdraw(second, "test", "a slip", NOW).await.expect("asked");
+    assert_eq!(withdrawn, Withdrawal::Done);
 }

@@ -49,7 +49,7 @@ pub async fn bring_in(
                 up_to: 0,
                 finished_at: None,
             };
-            if !office.store.import_begin(&import, &checked.plans, &checked.numbers).await? {
+            if !office.store.import_begin(&import, &checked.plans, &checked.numbers, checked.revision).await? {
                 return Err(Contended.into());
             }
             import
@@ -90,13 +90,17 @@ async fn write_batch(office: &Office, import: &Import, up_to: u64, batch: &[Impo
         let revision = office.revision();
         let arriving = office.with_context(|cx| {
             let arriving = batch.iter().map(|imported| {
+                let unknown = imported.arrival.services.iter().find(|service| !cx.prices.knows(&service.order));
+                if let Some(service) = unknown {
+                    anyhow::bail!("no price list has what service `{}` orders any more", service.name);
+                }
                 let changes = rules::bring_in(imported.arrival.clone(), cx, import.at)?;
                 let due = due_seconds(&changes.account, cx);
                 let printed = imported.invoices.iter();
                 let printed = printed.map(|one| (one.series.clone(), one.number.clone(), one.total.get())).collect();
                 Ok(ArrivingAccount { changes, due, details: imported.details.clone(), printed })
             });
-            arriving.collect::<Result<Vec<_>, rules::OutOfRange>>()
+            arriving.collect::<anyhow::Result<Vec<_>>>()
         })?;
         match office.store.import_batch(import, up_to, &arriving, revision, office.clock.now()).await? {
             Brought::Written => return Ok(()),

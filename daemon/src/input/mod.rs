@@ -19,7 +19,7 @@ mod scenario_tests;
 mod verbs;
 mod words;
 
-pub use arrivals::{Arrivals, Imported, Read, Terms, Totals, add};
+pub use arrivals::{Arrivals, Imported, Printed, Read, Terms, Totals, add};
 pub use config::{Config, Log, LogFormat};
 pub use database::{BadInput, database_path};
 pub use document::Format;

@@ -53,8 +53,19 @@ async fn batches_come_in_once_and_in_order() {
     let store = &books.store;
     let import = import(3);
     let numbers = [("R".to_owned(), 8)].into();
-    assert!(store.import_begin(&import, &Default::default(), &numbers).await.expect("asked"));
-    assert!(!store.import_begin(&import, &Default::default(), &numbers).await.expect("asked"), "begun by somebody");
+    assert!(
+        store
+            .import_begin(&import, &Default::default(), &numbers, store.revision().await.expect("one"))
+            .await
+            .expect("asked")
+    );
+    assert!(
+        !store
+            .import_begin(&import, &Default::default(), &numbers, store.revision().await.expect("one"))
+            .await
+            .expect("asked"),
+        "begun by somebody"
+    );
     let batch = [arriving("ann", 5), arriving("bob", -5)];
     let bring = async |from, batch: &[ArrivingAccount]| {
         let brought = store.import_batch(&import, from, batch, Revision::FIRST, NOW).await.expect("asked");
@@ -90,7 +101,10 @@ async fn a_batch_that_is_cut_off_or_decided_with_older_prices_leaves_nothing() {
     let books = Books::new().await;
     let store = &books.store;
     let import = import(2);
-    store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
+    store
+        .import_begin(&import, &Default::default(), &Default::default(), store.revision().await.expect("one"))
+        .await
+        .expect("begun");
     let batch = [arriving("ann", 5), arriving("bob", 0)];
     let dump = books.dump().await;
     for statements in 0..8 {
@@ -113,7 +127,10 @@ async fn what_was_billed_elsewhere_is_credited_here() {
     let books = Books::new().await;
     let store = &books.store;
     let import = import(1);
-    store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
+    store
+        .import_begin(&import, &Default::default(), &Default::default(), store.revision().await.expect("one"))
+        .await
+        .expect("begun");
     // The wallet pays 5.00 of the 7.00 that are open as it arrives.
     store.import_batch(&import, 0, &[arriving("ann", 5)], Revision::FIRST, NOW).await.expect("brought in");
     let (prices, policy) = (PriceBook::default(), Policy::default());
@@ -179,11 +196,19 @@ async fn details_are_corrected_for_what_is_issued_anew() {
 async fn an_import_never_goes_back() {
     let books = Books::new().await;
     let mut import = import(0);
-    books.store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
+    books
+        .store
+        .import_begin(&import, &Default::default(), &Default::default(), books.store.revision().await.expect("one"))
+        .await
+        .expect("begun");
     assert_eq!(books.store.import("h").await.expect("asked").expect("begun").finished_at, Some(NOW));
     import.hash = "i".to_owned();
     import.accounts = 1;
-    books.store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
+    books
+        .store
+        .import_begin(&import, &Default::default(), &Default::default(), books.store.revision().await.expect("one"))
+        .await
+        .expect("begun");
     let batch = [arriving("ann", 1)];
     books.store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await.expect("brought in");
     let back = books.try_sql("update imports set up_to = 0, finished_at = null where hash = 'i'").await;
@@ -195,7 +220,10 @@ async fn nothing_comes_into_a_month_that_is_closed_and_none_is_closed_over_an_im
     let books = Books::new().await;
     let store = &books.store;
     let import = import(2);
-    store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
+    store
+        .import_begin(&import, &Default::default(), &Default::default(), store.revision().await.expect("one"))
+        .await
+        .expect("begun");
     let bring = async |from, name| {
         store.import_batch(&import, from, &[arriving(name, 0)], Revision::FIRST, NOW).await.expect("asked")
     };
@@ -226,17 +254,30 @@ async fn a_series_goes_on_from_any_number_until_its_first_one_is_given() {
     let counts = async |next: i64| store.series_that_count(&[("INV".to_owned(), next)].into()).await.expect("asked");
     assert_eq!(counts(1).await, []);
     let numbers = [("INV".to_owned(), 118)].into();
-    store.import_begin(&import(0), &Default::default(), &numbers).await.expect("begun");
+    store
+        .import_begin(&import(0), &Default::default(), &numbers, store.revision().await.expect("one"))
+        .await
+        .expect("begun");
     assert_eq!((counts(118).await, counts(200).await), (vec![], vec![]));
     assert_eq!(counts(117).await, [("INV".to_owned(), 118)]);
     let batch = [arriving("ann", 0)];
     let import = Import { hash: "i".to_owned(), ..import(1) };
-    store.import_begin(&import, &Default::default(), &Default::default()).await.expect("begun");
+    store
+        .import_begin(&import, &Default::default(), &Default::default(), store.revision().await.expect("one"))
+        .await
+        .expect("begun");
     store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await.expect("brought in");
     sql("update invoices set series = 'INV', public_number = 118").await;
     sql("update number_series set next = 119").await;
     assert_eq!((counts(119).await, counts(200).await), (vec![], vec![("INV".to_owned(), 119)]));
     let other = Import { hash: "j".to_owned(), ..import };
-    let begun = store.import_begin(&other, &Default::default(), &[("INV".to_owned(), 200)].into()).await;
+    let begun = store
+        .import_begin(
+            &other,
+            &Default::default(),
+            &[("INV".to_owned(), 200)].into(),
+            store.revision().await.expect("one"),
+        )
+        .await;
     assert!(!begun.expect("asked"), "a gap");
 }

@@ -12,8 +12,10 @@ pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
     if args.reason.trim().is_empty() {
         return Err(BadInput("--reason: say why, for who looks later".to_owned()).into());
     }
-    let (store, id) = (args.books.store().await?, args.id);
-    let now = jobs::Clock::system().now();
+    let (office, id) = (args.books.office().await?, args.id);
+    let has_accounts = office.store.account_ids_range().await?.is_some();
+    let office = if has_accounts { args.books.office_for_changes().await? } else { office };
+    let (store, now) = (&office.store, office.clock.now());
     let withdrawal = store.price_list_withdraw(id, &author(), &args.reason, now).await?;
     store.close().await;
     let (already, text) = match withdrawal {
