@@ -86,7 +86,7 @@ async fn a_file_that_is_changed_under_way_is_not_read_on() {
 /// A plan that is for sale from the beginning.
 async fn publish(store: &Store, name: &str) -> i64 {
     let (price, components, options) = (rules::Micros::new(30_000_000), Default::default(), Default::default());
-    let plan = Plan { mode: Mode::Monthly, price, currency: None, term_months: 1, components, options, private: false };
+    let plan = Plan { mode: Mode::Daily, price, currency: None, term_months: 1, components, options, private: false };
     let list = [(name.to_owned(), plan)].into();
     store.price_list_insert(&list, Timestamp::BEGINNING, "test", NOW).await.expect("a list");
     store.price_lists().await.expect("lists").last().expect("one").id
@@ -98,8 +98,20 @@ async fn a_list_is_not_withdrawn_from_under_an_import() {
     let desk = Desk::new().await;
     let store = &desk.office.store;
     let first = publish(store, "first").await;
-    let source = Source::of(&desk.file).expect("the file");
-    let Ok(Looked::Fine(checked)) = look(&desk.office, &source, None).await else { panic!("the file is fine") };
+    let file = desk.file.with_file_name("first.jsonl");
+    let lines = format!(
+        r#"{{"kind": "account", "name": "ann", "opened_at": "{NOW}"}}
+        {{"kind": "service", "account": "ann", "name": "one", "plan": "first", "created_at": "{NOW}", "paid_until": "{}"}}
+        {{"kind": "totals", "accounts": 1, "services": 1}}"#,
+        NOW.next_midnight()
+    );
+    fs::write(&file, lines).expect("written");
+    let source = Source::of(&file).expect("the file");
+    let checked = match look(&desk.office, &source, None).await.expect("looked") {
+        Looked::Fine(checked) => checked,
+        Looked::Wrong(problems) => panic!("{problems}"),
+        Looked::Done(_) => panic!("done"),
+    };
     let withdrawn = store.price_list_withdraw(first, "test", "a slip", NOW).await.expect("asked");
     assert_eq!(withdrawn, Withdrawal::Done);
     let refused = bring_in(&desk.office, &source, *checked, "test".to_owned(), |_| ()).await.expect_err("it moved");

@@ -4,7 +4,7 @@ use jobs::Office;
 use rules::due_seconds;
 use store::{ArrivingAccount, Brought, Import};
 
-use super::{Checked, Source, terms};
+use super::{Checked, Looked, Source, look, terms};
 use crate::input::{Arrivals, Imported};
 
 /// Accounts that one transaction brings in: short, so that a daemon beside it hardly waits.
@@ -39,25 +39,34 @@ pub async fn bring_in(
 ) -> anyhow::Result<()> {
     let import = match checked.begun {
         Some(import) => import,
-        None => {
-            let import = Import {
-                hash: source.hash.clone(),
-                file: source.path.display().to_string(),
-                author,
-                at: checked.at,
-                accounts: checked.totals.accounts,
-                up_to: 0,
-                finished_at: None,
-            };
-            if !office.store.import_begin(&import, &checked.plans, &checked.numbers, checked.revision).await? {
-                return Err(Contended.into());
-            }
-            import
-        }
+        None => begin(office, source, checked, author).await?,
     };
     let mut up_to = import.up_to;
     let written = write(office, source, &import, &mut up_to, told).await;
     written.map_err(|error| CutShort { up_to, accounts: import.accounts, why: format!("{error:#}") }.into())
+}
+
+/// Begins an import with what holds when it was checked: checked again if that moved.
+async fn begin(office: &Office, source: &Source, mut checked: Checked, author: String) -> anyhow::Result<Import> {
+    let import = Import {
+        hash: source.hash.clone(),
+        file: source.path.display().to_string(),
+        author,
+        at: checked.at,
+        accounts: checked.totals.accounts,
+        up_to: 0,
+        finished_at: None,
+    };
+    for _ in 0..ROUNDS_MAX {
+        if office.store.import_begin(&import, &checked.plans, &checked.numbers, checked.revision).await? {
+            return Ok(import);
+        }
+        checked = match look(office, source, Some(import.at)).await? {
+            Looked::Fine(again) if again.begun.is_none() => *again,
+            _ => break,
+        };
+    }
+    Err(Contended.into())
 }
 
 /// Brings in the accounts behind those that are there.
