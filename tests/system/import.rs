@@ -389,6 +389,9 @@ fn nothing_comes_into_a_month_that_is_closed_and_no_number_is_skipped() {
     wait_until("the month is closed", || {
         run(&["books", "close", &last.to_string()[..7], "--database-url", &books.url]).status == Some(0)
     });
+    wait_until("its invoice is numbered", || {
+        run(&["invoices", "list", "--database-url", &books.url]).out.contains("INV-000001")
+    });
     let of = r#""account": "ann""#;
     let opened = month.plus_secs(-90 * rules::DAY);
     let account = format!(r#"{{"kind": "account", "name": "ann", "opened_at": "{opened}"}}"#);
