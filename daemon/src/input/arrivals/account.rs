@@ -52,7 +52,7 @@ impl Arrivals {
             }
         }
         let name = name?;
-        if !self.names.insert(format!("account {name}")) {
+        if self.names.came_before(&["account", &name]) {
             table.value().note(format!("account `{name}` stands in this file already"));
         }
         let arrival = Arrival {
@@ -118,14 +118,18 @@ impl Arrivals {
         let overdue = table.or("overdue", false, words::flag);
         let (series, number, issued_at, total, open) = (series?, number?, issued_at?, total?, open?);
         if open > total {
-            return table.value().fail(format!("open: {open}: what is still to pay is at most the total, {total}"));
+            return table.value().fail(format!(
+                "open: {}: what is still to pay is at most the total, {}",
+                open.in_minor(currency),
+                total.in_minor(currency)
+            ));
         }
         if owner.arrival.invoices.last().is_some_and(|last| last.issued_at > issued_at) {
             table.value().note("issued_at: the invoices of an account stand in the order of their issue");
         }
         owner.arrival.invoices.push(ArrivingInvoice { issued_at, open, overdue: overdue? });
         owner.invoices.push(Printed { series: series.clone(), number: number.clone(), total });
-        if !self.names.insert(format!("invoice {series} {number}")) {
+        if self.names.came_before(&["invoice", &series, &number]) {
             table.value().note(format!("number: `{number}` of series `{series}` stands in this file already"));
         }
         Some(())

@@ -3,12 +3,13 @@
 
 mod account;
 mod lines;
+mod names;
 mod service;
 #[cfg(test)]
 mod tests;
 mod totals;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use rules::{
 };
 
 use self::lines::Lines;
+use self::names::Names;
 pub use self::totals::{Totals, add};
 use super::document::{Format, parse};
 use super::problem::{Place, Problem, Problems};
@@ -111,7 +113,7 @@ pub struct Arrivals {
     pub numbers: BTreeMap<String, (i64, usize)>,
     totals: Totals,
     said: Option<Totals>,
-    names: HashSet<String>,
+    names: Names,
     open: Option<Imported>,
     /// The last account's name, if its own line is wrong.
     broken: Option<String>,
@@ -133,12 +135,17 @@ impl Arrivals {
             numbers: BTreeMap::new(),
             totals: Totals::default(),
             said: None,
-            names: HashSet::new(),
+            names: Names::watched(),
             open: None,
             broken: None,
             problems: Vec::new(),
             untold: 0,
         })
+    }
+
+    /// A file that was found right: nobody looks for names that come twice.
+    pub fn reopen(path: &Path, terms: Terms) -> Result<Self, Problems> {
+        Ok(Self { names: Names::unwatched(), ..Self::open(path, terms)? })
     }
 
     /// The next account, whole. What is wrong on the way is kept for the end.

@@ -59,7 +59,7 @@ impl Arrivals {
         let covered = table.or("covered", false, words::flag);
         let anchor = table.maybe("anchor", words::time);
         let (name, (order, mode, months), created_at) = (name?, order?, created_at?);
-        if !self.names.insert(format!("service {name}")) {
+        if self.names.came_before(&["service", &name]) {
             table.value().note(format!("service `{name}` stands in this file already"));
         }
         let anchor = anchor?;
