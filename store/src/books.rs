@@ -63,6 +63,8 @@ pub struct InvoiceRow {
     pub credit_note: Option<(String, i64)>,
     /// As it was printed where it was issued, if that was elsewhere.
     pub printed: Option<String>,
+    /// The total that was printed there: `total` is what was still open of it.
+    pub printed_total: Option<Micros>,
     /// The credited invoice whose place it takes.
     pub reissues: Option<i64>,
     pub buyer: Buyer,
@@ -124,7 +126,8 @@ macro_rules! select_invoices {
         "select accounts.name, invoices.number, accounts.currency, invoices.issued_at, invoices.recorded_at,
             invoices.total, invoices.paid, invoices.credited, invoices.written_off, invoices.paid_at,
             invoices.credited_at, invoices.overdue, invoices.series, invoices.public_number, credit_notes.series,
-            credit_notes.public_number, brought_in_invoices.printed, invoices.reissues, invoices.buyer
+            credit_notes.public_number, brought_in_invoices.printed, brought_in_invoices.printed_total,
+            invoices.reissues, invoices.buyer
         from invoices join accounts on accounts.id = invoices.account_id
         left join credit_notes on credit_notes.account_id = invoices.account_id
             and credit_notes.invoice = invoices.number
@@ -273,6 +276,7 @@ pub fn read_invoice(cells: &mut Cells<'_>) -> std::result::Result<InvoiceRow, Pr
         public: read_public(cells)?,
         credit_note: read_public(cells)?,
         printed: cells.maybe_text()?,
+        printed_total: cells.maybe_micros()?,
         reissues: cells.maybe_int()?,
         buyer: cells.maybe_json()?.unwrap_or_default(),
         lines: Vec::new(),

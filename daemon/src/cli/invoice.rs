@@ -190,7 +190,12 @@ async fn correct(
 ) -> anyhow::Result<(Value, String)> {
     let (id, invoice) = args.which.find(&books.store().await?).await?;
     let action = action(invoice.number, books::author(), args.reason.clone());
-    act_or_preview(books, args.preview, &action, async |_| Ok(id)).await
+    let (mut json, mut text) = act_or_preview(books, args.preview, &action, async |_| Ok(id)).await?;
+    json["printed_total"] = invoice.printed_total.map(|total| total.in_minor(invoice.currency)).into();
+    if let Some(came) = printed::elsewhere(&invoice) {
+        text = format!("{came}\n{text}");
+    }
+    Ok((json, text))
 }
 
 async fn show(books: &Books, which: &Which) -> anyhow::Result<(Value, String)> {
@@ -239,6 +244,9 @@ fn whole_table(invoice: &InvoiceRow, documents: &DocumentPolicy) -> String {
     };
     let total = invoice.total.in_minor(currency);
     let mut text = format!("Invoice {name}, issued {}: {total} {currency}, {state}", invoice.issued_at);
+    if let Some(came) = printed::elsewhere(invoice) {
+        text += &format!("\n{came}");
+    }
     if invoice.credited_at.is_some() {
         let note = printed::credit_note(invoice, documents);
         text += &format!("\nCredit note {}", or_dash(note.as_deref()));

@@ -20,6 +20,15 @@ pub fn credit_note(row: &InvoiceRow, documents: &DocumentPolicy) -> Option<Strin
     row.credit_note.as_ref().map(|(series, number)| documents.printed(series, *number))
 }
 
+/// Of an invoice that was issued elsewhere, what its paper says and what of that is ours to move.
+pub fn elsewhere(row: &InvoiceRow) -> Option<String> {
+    let [printed, open] = [row.printed_total?, row.total].map(|amount| amount.in_minor(row.currency));
+    let currency = row.currency;
+    Some(format!(
+        "Issued elsewhere over {printed} {currency}; its total here is what was still open, {open} {currency}."
+    ))
+}
+
 /// Printed numbers of an account's invoices, by their number there.
 pub type Names = BTreeMap<i64, String>;
 

@@ -146,6 +146,7 @@ pub fn invoice_json(row: &InvoiceRow, documents: &DocumentPolicy) -> Value {
         "issued_at": row.issued_at.to_string(),
         "recorded_at": row.recorded_at.to_string(),
         "total": row.total.in_minor(row.currency),
+        "printed_total": row.printed_total.map(|total| total.in_minor(row.currency)),
         "paid": row.paid.in_minor(row.currency),
         "to_pay": to_pay.in_minor(row.currency),
         "credited": row.credited.in_minor(row.currency),
@@ -162,21 +163,25 @@ pub fn invoice_json(row: &InvoiceRow, documents: &DocumentPolicy) -> Value {
 }
 
 pub fn invoices_table(rows: &[InvoiceRow], documents: &DocumentPolicy) -> String {
-    let head = ["invoice", "number", "issued at", "state", "paid at", "total", "to pay", "", "credit note"];
-    let mut table = table(&head, &[5, 6]);
+    let mut head = vec!["invoice", "number", "issued at", "state", "paid at", "total", "to pay", "", "credit note"];
+    let came = rows.iter().any(|row| row.printed_total.is_some());
+    head.extend(came.then_some("printed total"));
+    let mut table = table(&head, &[5, 6, 9]);
     for row in rows {
-        let to_pay = to_pay(row);
-        table.add_row([
-            reference::invoice(&row.account, row.number).as_str(),
-            or_dash(printed::number(row, documents).as_deref()),
-            &row.issued_at.to_string(),
-            invoice_state(row),
-            or_dash(written(row.paid_at).as_deref()),
-            &row.total.in_minor(row.currency),
-            &to_pay.in_minor(row.currency),
-            row.currency.code(),
-            or_dash(printed::credit_note(row, documents).as_deref()),
-        ]);
+        let in_minor = |amount: Micros| amount.in_minor(row.currency);
+        let mut cells = vec![
+            reference::invoice(&row.account, row.number),
+            or_dash(printed::number(row, documents).as_deref()).to_owned(),
+            row.issued_at.to_string(),
+            invoice_state(row).to_owned(),
+            or_dash(written(row.paid_at).as_deref()).to_owned(),
+            in_minor(row.total),
+            in_minor(to_pay(row)),
+            row.currency.code().to_owned(),
+            or_dash(printed::credit_note(row, documents).as_deref()).to_owned(),
+        ];
+        cells.extend(came.then(|| or_dash(row.printed_total.map(in_minor).as_deref()).to_owned()));
+        table.add_row(cells);
     }
     table.to_string()
 }
