@@ -12,12 +12,21 @@ create table imports (
     -- Accounts of the file that are in the books.
     up_to integer not null,
     finished_at integer,
+    -- That the rest is not to come: of one that was cut off and cannot go on, which would keep months from closing.
+    given_up_at integer,
+    given_up_by text,
+    given_up_reason text,
     constraint import_is_within_its_file check (up_to between 0 and accounts),
-    constraint import_end_fits_count check ((up_to = accounts) = (finished_at is not null))
+    constraint import_end_fits_count check ((up_to = accounts) = (finished_at is not null)),
+    constraint giving_up_is_whole check (
+        (given_up_at is null) = (given_up_by is null) and (given_up_at is null) = (given_up_reason is null)
+    ),
+    constraint import_has_one_end check (finished_at is null or given_up_at is null)
 ) strict;
 
 create trigger import_goes_on before update on imports
 when new.hash <> old.hash or new.at <> old.at or new.accounts <> old.accounts or new.up_to < old.up_to
+    or old.given_up_at is not null
 begin
     select raise(abort, 'import_goes_on');
 end;

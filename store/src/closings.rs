@@ -9,6 +9,9 @@ use crate::{Result, Store, StoreError};
 /// Accounts that are named of those in the way.
 const NAMED: i64 = 10;
 
+/// What is in the way until it goes on or is given up.
+pub const CUT_OFF_IMPORT: &str = "import that was cut off";
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Closing {
     pub month: Period,
@@ -39,7 +42,7 @@ pub enum CloseOutcome {
 /// $1 is the month's end. The first reads all accounts: when they are settled has no index, for every commit moves it.
 const OBSTACLES: [(&str, &str); 6] = [
     ("not settled to the month's end", "select name from accounts where state <> 'closed' and settled_at < $1"),
-    ("import that was cut off", "select file as name from imports where finished_at is null and at < $1"),
+    (CUT_OFF_IMPORT, "select file as name from imports where finished_at is null and given_up_at is null and at < $1"),
     ("parked", "select name from accounts where id in (select account_id from parked) and $1 = $1"),
     (
         "with money that came and is not in the books",

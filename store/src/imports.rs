@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rules::{AccountId, Changes, PriceList, Timestamp};
 use sqlx::query_builder::QueryBuilder;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteConnection};
 
 use crate::bulk::{Work, push_set};
@@ -26,6 +27,22 @@ pub struct Import {
     /// Accounts of the file that are in the books.
     pub up_to: u64,
     pub finished_at: Option<Timestamp>,
+    pub given_up: Option<GivenUp>,
+}
+
+impl Import {
+    /// Whether accounts of it are still to come.
+    pub const fn is_unfinished(&self) -> bool {
+        self.finished_at.is_none() && self.given_up.is_none()
+    }
+}
+
+/// That the rest of an import is not to come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GivenUp {
+    pub at: Timestamp,
+    pub by: String,
+    pub reason: String,
 }
 
 /// An account to bring in.
@@ -44,10 +61,17 @@ pub struct ArrivingAccount {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Brought {
     Written,
-    /// Somebody else brought accounts in, or price lists came or went meanwhile: look again.
+    /// Somebody else brought accounts in or gave it up, or price lists came or went meanwhile: look again.
     Moved,
     /// An account would be settled in a month that is closed, until this second.
     Closed(Timestamp),
+}
+
+macro_rules! select_imports {
+    () => {
+        "select hash, file, author, at, accounts, up_to, finished_at, given_up_at, given_up_by, given_up_reason
+        from imports"
+    };
 }
 
 const DETAILS: [&str; 9] =
@@ -56,21 +80,33 @@ const DETAILS: [&str; 9] =
 impl Store {
     /// The import of a file with this hash, if it was begun.
     pub async fn import(&self, hash: &str) -> Result<Option<Import>> {
-        let question = "select hash, file, author, at, accounts, up_to, finished_at from imports where hash = $1";
+        let question = concat!(select_imports!(), " where hash = $1");
         let row = sqlx::query(question).bind(hash).fetch_optional(self.readers()).await?;
-        let read = |cells: &mut Cells<'_>| -> std::result::Result<Import, Problem> {
-            Ok(Import {
-                hash: cells.text()?,
-                file: cells.text()?,
-                author: cells.text()?,
-                at: cells.time()?,
-                accounts: cells.int()?.unsigned_abs(),
-                up_to: cells.int()?.unsigned_abs(),
-                finished_at: cells.maybe_time()?,
-            })
-        };
-        let import = row.map(|row| read(&mut Cells::of(&row))).transpose();
-        import.map_err(|problem| StoreError::CorruptTable { table: "imports", problem })
+        row.as_ref().map(read_import).transpose()
+    }
+
+    /// All that were begun: a handful in the life of a host.
+    pub async fn imports(&self) -> Result<Vec<Import>> {
+        let question = concat!(select_imports!(), " order by at, hash");
+        let rows = sqlx::query(question).fetch_all(self.readers()).await?;
+        rows.iter().map(read_import).collect()
+    }
+
+    /// Has the rest of an import not come. What is in the books stays. False if it is finished, or was given up.
+    pub async fn import_give_up(&self, hash: &str, given_up: &GivenUp) -> Result<bool> {
+        let mut transaction = self.write().await?;
+        let done = sqlx::query(
+            "update imports set given_up_at = $2, given_up_by = $3, given_up_reason = $4
+            where hash = $1 and finished_at is null and given_up_at is null",
+        )
+        .bind(hash)
+        .bind(given_up.at.secs())
+        .bind(&given_up.by)
+        .bind(&given_up.reason)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Which of these series can't go on with these next numbers, with the one that comes next: a series goes on
@@ -161,7 +197,7 @@ impl Store {
         let to = from + u64::try_from(batch.len()).unwrap_or_default();
         let moved = sqlx::query(
             "update imports set up_to = $3, finished_at = case when accounts = $3 then $4 end
-            where hash = $1 and up_to = $2",
+            where hash = $1 and up_to = $2 and given_up_at is null",
         )
         .bind(&import.hash)
         .bind(i64::try_from(from).unwrap_or(i64::MAX))
@@ -213,6 +249,25 @@ impl Store {
         }
         Ok(taken)
     }
+}
+
+fn read_import(row: &SqliteRow) -> Result<Import> {
+    let read = |cells: &mut Cells<'_>| -> std::result::Result<Import, Problem> {
+        Ok(Import {
+            hash: cells.text()?,
+            file: cells.text()?,
+            author: cells.text()?,
+            at: cells.time()?,
+            accounts: cells.int()?.unsigned_abs(),
+            up_to: cells.int()?.unsigned_abs(),
+            finished_at: cells.maybe_time()?,
+            given_up: match (cells.maybe_time()?, cells.maybe_text()?, cells.maybe_text()?) {
+                (Some(at), Some(by), Some(reason)) => Some(GivenUp { at, by, reason }),
+                _ => None,
+            },
+        })
+    };
+    read(&mut Cells::of(row)).map_err(|problem| StoreError::CorruptTable { table: "imports", problem })
 }
 
 async fn series_that_count(

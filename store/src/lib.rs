@@ -48,11 +48,11 @@ mod verify;
 
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use clock_doubts::ClockDoubt;
-pub use closings::{CloseOutcome, Closing, InTheWay};
+pub use closings::{CUT_OFF_IMPORT, CloseOutcome, Closing, InTheWay};
 pub use commit::{Commit, DueSeconds, Outcome, Stamp};
 pub use controls::{JobControl, Pause};
 pub use error::StoreError;
-pub use imports::{ArrivingAccount, Brought, Import};
+pub use imports::{ArrivingAccount, Brought, GivenUp, Import};
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
 pub use open::{Opening, Store, database_path};

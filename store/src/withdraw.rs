@@ -24,6 +24,8 @@ pub enum Withdrawal {
         list: i64,
         plan: String,
     },
+    /// The import of this file was checked with it, and is neither finished nor given up.
+    Importing(String),
     /// What was charged by it first.
     Used(String),
 }
@@ -152,11 +154,12 @@ impl Store {
     }
 }
 
-/// An import that is not finished: its accounts were checked against the list and are still to come.
+/// An import that may go on: its accounts were checked against the list and are still to come.
 async fn importing(connection: &mut SqliteConnection) -> Result<Option<Withdrawal>> {
-    let question = "select file from imports where finished_at is null order by at, hash limit 1";
+    let question = "select file from imports where finished_at is null and given_up_at is null
+        order by at, hash limit 1";
     let file: Option<String> = sqlx::query_scalar(question).fetch_optional(connection).await?;
-    Ok(file.map(|file| Withdrawal::Used(format!("the import of {file} is not finished; finish it first"))))
+    Ok(file.map(Withdrawal::Importing))
 }
 
 /// A later list that names a plan which no other list before it does.

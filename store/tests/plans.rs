@@ -168,6 +168,8 @@ async fn what_runs_often_has_an_index() {
     store.printed_taken(&[("R".to_owned(), "1".to_owned())]).await.expect("numbers");
     store.series_that_count(&[("INV".to_owned(), 1)].into()).await.expect("series");
     store.import("hash").await.expect("import");
+    let given_up = store::GivenUp { at: NOW, by: "ann".to_owned(), reason: "lost".to_owned() };
+    store.import_give_up("hash", &given_up).await.expect("given up");
     store.services_after((AccountId(1), 0), 10).await.expect("services");
     let (mode, term_months, price) = (rules::Mode::Daily, 1, books::units(1));
     let (components, options) = Default::default();

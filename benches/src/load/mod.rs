@@ -89,7 +89,9 @@ async fn import(world: &World, file: &Path) -> anyhow::Result<Duration> {
     let checked = match look(&world.office, &source, Some(START)).await? {
         Looked::Fine(checked) => checked,
         Looked::Wrong(problems) => return Err(problems.into()),
-        Looked::Done(import) => anyhow::bail!("brought in as of {} already", import.at),
+        Looked::Done(import) | Looked::GivenUp { import, .. } => {
+            anyhow::bail!("brought in as of {} already", import.at)
+        }
     };
     bring_in(&world.office, &source, *checked, "bench".to_owned(), |_| {}).await?;
     Ok(watch.elapsed())

@@ -6,9 +6,10 @@ use std::path::Path;
 use ::jobs::{Clock, JOBS, Office, Registered, Wakes, next_slot};
 use rules::Timestamp;
 use serde_json::json;
-use store::{JobControl, RunState};
+use store::{Import, JobControl, RunState};
 
 use crate::cli::books::{ALIVE_SECS, Books};
+use crate::cli::import::{HASH_START, unfinished_import};
 use crate::cli::{DONE, FAILED, Format};
 use crate::tables::table;
 
@@ -58,6 +59,7 @@ pub async fn run(args: DoctorArgs) -> anyhow::Result<u8> {
     runs(&office, now, &mut findings).await?;
     accounts(&office, &mut findings).await?;
     prices(&office, now, &mut findings).await?;
+    imports(&office, &mut findings).await?;
     findings.well("cards", "no payment provider yet: no card can be saved outside the simulator");
     office.store.close().await;
     print(&findings, args.format)?;
@@ -178,6 +180,20 @@ async fn prices(office: &Office, now: Timestamp, findings: &mut Findings) -> any
     let ahead = lists.iter().map(|list| list.effective_at).filter(|at| *at > now).min();
     let ahead = ahead.map_or_else(String::new, |at| format!("; the next takes effect at {at}"));
     findings.well("prices", format!("{} lists{ahead}", lists.len()));
+    Ok(())
+}
+
+async fn imports(office: &Office, findings: &mut Findings) -> anyhow::Result<()> {
+    let before = findings.0.len();
+    for import in office.store.imports().await?.iter().filter(|import| import.is_unfinished()) {
+        let Import { file, hash, up_to, accounts, .. } = import;
+        let hash = hash.get(..HASH_START).unwrap_or_default();
+        let found = format!("{up_to} of {accounts} accounts of {file} ({hash}) are in the books");
+        findings.ill("import", found, format!("if it does not run: {}", unfinished_import(file)));
+    }
+    if findings.0.len() == before {
+        findings.well("imports", "none was cut off");
+    }
     Ok(())
 }
 

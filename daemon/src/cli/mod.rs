@@ -147,12 +147,13 @@ enum Command {
     /// Bring in the accounts of a host that moves here
     ///
     /// The file is checked whole before anything is written. The same file twice changes nothing; one that was
-    /// cut off goes on where it was, with the same command.
+    /// cut off goes on where it was, with the same command; if it cannot, give it up.
     ///
     /// Examples:
     ///   bursar import move.jsonl --dry-run
     ///   bursar import move.jsonl --as-of 2026-04-01T02:00:00Z --config bursar.toml
     ///   bursar import move.jsonl --format json
+    ///   bursar import move.jsonl --give-up --reason "the file is lost"
     #[command(verbatim_doc_comment)]
     Import(import::ImportArgs),
     /// Check, compare, publish, withdraw and show price lists

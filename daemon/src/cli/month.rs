@@ -4,9 +4,10 @@ use clap::Subcommand;
 use jobs::{BATCH_ACCOUNTS, Office};
 use rules::{AccountId, Period, Timestamp};
 use serde_json::{Value, json};
-use store::{CloseOutcome, Closing, InTheWay, RunState};
+use store::{CUT_OFF_IMPORT, CloseOutcome, Closing, InTheWay, RunState};
 
 use crate::cli::books::{self, Books, NotNow, Refused};
+use crate::cli::import::unfinished_import;
 use crate::cli::report::{month, month_name};
 use crate::cli::{DONE, Format};
 use crate::tables::table;
@@ -27,7 +28,8 @@ enum BooksCommand {
     ///
     /// Months close in order, the first one being that in which the books begin, each of them once. Accounts
     /// that nobody touched since are settled to its end first. It is not closed while an account is not settled
-    /// or is parked, money that came is not in the books, a card has not answered or a run is held.
+    /// or is parked, an import was cut off, money that came is not in the books, a card has not answered or a run
+    /// is held.
     ///
     /// Example:
     ///   bursar books close 2026-03
@@ -104,7 +106,11 @@ async fn settle_behind(office: &Office, until: Timestamp) -> anyhow::Result<()> 
 fn in_the_way(reason: &InTheWay) -> String {
     let more = reason.count.saturating_sub(u64::try_from(reason.first.len()).unwrap_or(u64::MAX));
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{} {}: {}{more}", reason.count, reason.what, reason.first.join(", "))
+    let way_out = match reason.first.first().filter(|_| reason.what == CUT_OFF_IMPORT) {
+        Some(file) => format!("; {}", unfinished_import(file)),
+        None => String::new(),
+    };
+    format!("{} {}: {}{more}{way_out}", reason.count, reason.what, reason.first.join(", "))
 }
 
 fn closing_json(closing: &Closing) -> Value {

@@ -1,10 +1,10 @@
 //! Whether a file can be brought in, before anything of it is written.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use jobs::Office;
-use rules::{DocumentPolicy, EventKind, Micros, PriceList, Timestamp, TransferKind};
-use store::{Import, Revision, Store};
+use jobs::{JOBS, Office, Wakes};
+use rules::{DocumentPolicy, DueKind, EventKind, Micros, PriceList, Timestamp, TransferKind, due_seconds};
+use store::{GivenUp, Import, Revision, Store};
 
 use super::{Contended, Source, terms};
 use crate::input::{Arrivals, BadInput, Imported, Printed, Problems, Read, Totals, add};
@@ -16,6 +16,12 @@ const LOOKED_UP: usize = 500;
 pub enum Looked {
     /// It was brought in whole.
     Done(Import),
+    /// Its import was given up; the first account that did not come stands on this line.
+    GivenUp {
+        import: Import,
+        given_up: GivenUp,
+        line: usize,
+    },
     Wrong(Problems),
     Fine(Box<Checked>),
 }
@@ -40,14 +46,20 @@ pub struct AtOnce {
     pub paid: BTreeMap<String, Micros>,
     /// Accounts whose suspension is over by that.
     pub restored: u64,
-    /// Accounts on which something fell due before that is still to be done.
+    /// Accounts on which something is due by now.
     pub behind: u64,
+    /// Jobs that do it at their next slot alone, which may be a month away; the others look each minute.
+    pub slots: BTreeSet<&'static str>,
 }
 
 /// Reads a file to its end, as of a second, or as of now. One that goes on, goes on as of the second that it began
 /// with.
 pub async fn look(office: &Office, source: &Source, as_of: Option<Timestamp>) -> anyhow::Result<Looked> {
     let begun = office.store.import(&source.hash).await?;
+    if let Some((import, given_up)) = begun.as_ref().and_then(|import| Some((import, import.given_up.clone()?))) {
+        let line = line_behind(office, source, import).await?;
+        return Ok(Looked::GivenUp { import: import.clone(), given_up, line });
+    }
     if let Some((begun, as_of)) = begun.as_ref().zip(as_of).filter(|(begun, as_of)| begun.at != *as_of) {
         let was = if begun.finished_at.is_some() { "was brought in" } else { "began to be brought in" };
         let message = format!("--as-of {as_of}: this file {was} as of {}: say that, or nothing", begun.at);
@@ -78,6 +90,15 @@ pub async fn look(office: &Office, source: &Source, as_of: Option<Timestamp>) ->
     })
 }
 
+/// The line of the first account that is not in the books.
+async fn line_behind(office: &Office, source: &Source, import: &Import) -> anyhow::Result<usize> {
+    let mut arrivals = Arrivals::reopen(&source.path, terms(office, import.at).await?)?;
+    for _ in 0..import.up_to {
+        arrivals.next_account();
+    }
+    Ok(arrivals.next_account().map_or(0, |imported| imported.line))
+}
+
 /// Decides on every account of the file, and looks for each name in the books; `up_to` accounts are there by this
 /// import.
 async fn read(
@@ -86,7 +107,7 @@ async fn read(
     (at, open_from): (Timestamp, Option<Timestamp>),
     up_to: u64,
 ) -> anyhow::Result<(Result<Read, Problems>, AtOnce)> {
-    let mut at_once = AtOnce::default();
+    let (mut at_once, now) = (AtOnce::default(), office.clock.now());
     let mut arrivals = match Arrivals::open(&source.path, terms(office, at).await?) {
         Ok(arrivals) => arrivals,
         Err(problems) => return Ok((Err(problems), at_once)),
@@ -102,7 +123,7 @@ async fn read(
         }
         note_ours(&mut ours, &office.policy.documents, &imported);
         let line = imported.line;
-        if let Err(problem) = at_once.count(imported, &arrivals, open_from) {
+        if let Err(problem) = at_once.count(imported, &arrivals, (now, open_from)) {
             arrivals.note(line, "", problem);
         }
     }
@@ -169,7 +190,12 @@ async fn look_up_series(store: &Store, arrivals: &mut Arrivals) -> anyhow::Resul
 
 impl AtOnce {
     /// Brings an account in, on paper.
-    fn count(&mut self, imported: Imported, arrivals: &Arrivals, open_from: Option<Timestamp>) -> Result<(), String> {
+    fn count(
+        &mut self,
+        imported: Imported,
+        arrivals: &Arrivals,
+        (now, open_from): (Timestamp, Option<Timestamp>),
+    ) -> Result<(), String> {
         let brought = rules::bring_in(imported.arrival, &arrivals.terms.context(), arrivals.terms.at);
         let changes = brought.map_err(|error| error.to_string())?;
         let settled_at = changes.account.settled_at;
@@ -186,7 +212,12 @@ impl AtOnce {
         }
         let restored = changes.events.iter().any(|event| event.kind == EventKind::AccountRestored);
         self.restored += u64::from(restored);
-        self.behind += u64::from(settled_at < arrivals.terms.at);
+        let due = due_seconds(&changes.account, &arrivals.terms.context()).into_iter();
+        let due: Vec<DueKind> = due.filter_map(|(kind, at)| at.filter(|at| *at <= now).map(|_| kind)).collect();
+        self.behind += u64::from(!due.is_empty());
+        let at_slots = JOBS.iter().filter(|job| job.wakes == Wakes::Calendar);
+        self.slots
+            .extend(at_slots.filter(|job| job.due_kind.is_some_and(|kind| due.contains(&kind))).map(|job| job.name));
         Ok(())
     }
 }

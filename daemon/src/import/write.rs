@@ -21,7 +21,7 @@ pub struct Contended;
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cut short: {up_to} of {accounts} accounts are in the books, each whole, and stay there. The next ones could not \
-     be brought in: {why}. The same command goes on with them."
+     be brought in: {why}. The same command goes on with them, or says why not."
 )]
 pub struct CutShort {
     pub up_to: u64,
@@ -56,6 +56,7 @@ async fn begin(office: &Office, source: &Source, mut checked: Checked, author: S
         accounts: checked.totals.accounts,
         up_to: 0,
         finished_at: None,
+        given_up: None,
     };
     for _ in 0..ROUNDS_MAX {
         if office.store.import_begin(&import, &checked.plans, &checked.numbers, checked.revision).await? {
@@ -78,7 +79,7 @@ async fn write(
     told: impl Fn(u64),
 ) -> anyhow::Result<()> {
     office.reload().await?;
-    let mut arrivals = Arrivals::open(&source.path, terms(office, import.at).await?)?;
+    let mut arrivals = Arrivals::reopen(&source.path, terms(office, import.at).await?)?;
     for _ in 0..import.up_to {
         arrivals.next_account();
     }
@@ -117,6 +118,9 @@ async fn write_batch(office: &Office, import: &Import, up_to: u64, batch: &[Impo
             Brought::Moved => {}
         }
         let now = office.store.import(&import.hash).await?;
+        if let Some(given_up) = now.as_ref().and_then(|now| now.given_up.as_ref()) {
+            anyhow::bail!("it was given up meanwhile by {}: {}", given_up.by, given_up.reason);
+        }
         if now.is_none_or(|now| now.up_to != up_to) {
             break;
         }

@@ -4,13 +4,13 @@ use rules::{
     AccountId, Action, Arrival, ArrivingInvoice, ArrivingService, Buyer, Context, Currency, DocumentPolicy, Micros,
     Mode, Policy, PriceBook, Refusal, Timestamp, act, bring_in, due_seconds,
 };
-use store::{ArrivingAccount, Brought, CloseOutcome, Closing, Commit, Import, Revision, Scope};
+use store::{ArrivingAccount, Brought, CloseOutcome, Closing, Commit, GivenUp, Import, Revision, Scope};
 
 use crate::books::{Books, NOW, STAMP, order, units};
 
 fn import(accounts: u64) -> Import {
     let (hash, file, author) = ("h".to_owned(), "f".to_owned(), "ann".to_owned());
-    Import { hash, file, author, at: NOW, accounts, up_to: 0, finished_at: None }
+    Import { hash, file, author, at: NOW, accounts, up_to: 0, finished_at: None, given_up: None }
 }
 
 /// With a daily instance, an open invoice, and a wallet of so much.
@@ -213,6 +213,54 @@ async fn an_import_never_goes_back() {
     books.store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await.expect("brought in");
     let back = books.try_sql("update imports set up_to = 0, finished_at = null where hash = 'i'").await;
     assert!(back.expect_err("refused").contains("import_goes_on"));
+}
+
+/// Who decided it, when and why, once; it goes on no more, and closes no month out.
+#[tokio::test]
+async fn one_that_is_given_up_goes_on_no_more_and_is_in_nobodys_way() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let begin = async |import: &Import| {
+        let revision = store.revision().await.expect("one");
+        store.import_begin(import, &Default::default(), &Default::default(), revision).await.expect("begun")
+    };
+    let import = import(2);
+    assert!(begin(&import).await);
+    let bring = async |from, name| {
+        store.import_batch(&import, from, &[arriving(name, 0)], Revision::FIRST, NOW).await.expect("asked")
+    };
+    assert_eq!(bring(0, "ann").await, Brought::Written);
+    let given_up = |reason: &str| GivenUp { at: NOW, by: "bob".to_owned(), reason: reason.to_owned() };
+    let give_up = async |hash: &str, reason: &str| store.import_give_up(hash, &given_up(reason)).await.expect("asked");
+    assert!(!give_up("other", "lost").await);
+    assert!(give_up("h", "lost").await);
+    assert!(!give_up("h", "again").await);
+    let known = store.import("h").await.expect("asked").expect("begun");
+    assert_eq!((known.up_to, known.given_up.as_ref()), (1, Some(&given_up("lost"))));
+    assert!(!known.is_unfinished());
+    assert_eq!(bring(1, "bob").await, Brought::Moved);
+    assert!(!begin(&import).await, "nor does it begin anew");
+    let month = rules::Period::month_of(NOW);
+    books.try_sql(&format!("update accounts set settled_at = {}", month.to.secs())).await.expect("settled");
+    let closing = Closing { month, closed_at: month.to, author: "ann".to_owned() };
+    assert_eq!(store.close_month(&closing).await.expect("asked"), CloseOutcome::Closed);
+
+    let done = Import { hash: "i".to_owned(), ..self::import(0) };
+    assert!(begin(&done).await);
+    assert!(!give_up("i", "late").await, "it is finished");
+    let open = Import { hash: "j".to_owned(), ..self::import(1) };
+    assert!(begin(&open).await);
+    let hashes = |imports: Vec<Import>| imports.into_iter().map(|import| import.hash).collect::<Vec<_>>();
+    assert_eq!(hashes(store.imports().await.expect("asked")), ["h", "i", "j"]);
+    for (change, told) in [
+        ("given_up_at = null, given_up_by = null, given_up_reason = null where hash = 'h'", "import_goes_on"),
+        ("given_up_at = 1 where hash = 'j'", "giving_up_is_whole"),
+        ("given_up_by = 'ann', given_up_reason = 'lost' where hash = 'j'", "giving_up_is_whole"),
+        ("given_up_at = 1, given_up_by = 'ann', given_up_reason = '' where hash = 'i'", "import_has_one_end"),
+    ] {
+        let refused = books.try_sql(&format!("update imports set {change}")).await.expect_err(change);
+        assert!(refused.contains(told), "{change}: {refused}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use store::Withdrawal;
 use super::WithdrawArgs;
 use crate::cli::DONE;
 use crate::cli::books::{Refused, author};
+use crate::cli::import::unfinished_import;
 use crate::input::BadInput;
 
 pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
@@ -28,6 +29,13 @@ pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
             let why =
                 format!("list {list} has new prices for plan `{plan}`, which list {id} brought; withdraw {list} first");
             return Err(Refused { code: "needed_by_another", why }.into());
+        }
+        Withdrawal::Importing(file) => {
+            let why = format!(
+                "the import of {file} was checked with list {id} and is not finished: {}",
+                unfinished_import(&file)
+            );
+            return Err(Refused { code: "in_use", why }.into());
         }
         Withdrawal::Used(by) => {
             let why = format!("list {id} is in use: {by}; apply a new list with the right prices instead");

@@ -1,27 +1,35 @@
 //! `bursar import`.
 
-use std::collections::BTreeMap;
+mod give_up;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jobs::Office;
-use rules::{Micros, Timestamp};
+use rules::{Currency, Micros, Timestamp};
 use serde_json::{Value, json};
-use store::Import;
+use store::{GivenUp, Import};
 
-use crate::cli::books::{Books, NotNow, author, refuse_doubted_clock};
+use crate::cli::books::{Books, NotNow, Refused, author, refuse_doubted_clock};
 use crate::cli::check::refuse;
+use crate::cli::rows::with_currency;
 use crate::cli::{DONE, Format};
 use crate::import::{Checked, Contended, Looked, Source, bring_in, look};
 use crate::input::{BadInput, Problems, arguments};
 use crate::tables::counted;
+
+/// Of a file's hash, so much tells it from others.
+pub const HASH_START: usize = 12;
 
 #[derive(clap::Args)]
 pub struct ImportArgs {
     #[command(flatten)]
     books: Books,
     /// The accounts, in JSON Lines; the format is in docs/operating/import.md
+    ///
+    /// To give an import up: its file as it was named, or the start of its hash, as `bursar doctor` shows them.
     file: PathBuf,
     /// Check the file and show what it comes to; writes nothing
     #[arg(long)]
@@ -29,11 +37,20 @@ pub struct ImportArgs {
     /// The second as of which the file describes the accounts; without it, now
     #[arg(long, value_name = "TIME", value_parser = arguments::second)]
     as_of: Option<Timestamp>,
+    /// Have the rest of an import that was cut off not come: what is in the books stays
+    #[arg(long, requires = "reason", conflicts_with_all = ["dry_run", "as_of"])]
+    give_up: bool,
+    /// Why it is given up, for who looks later
+    #[arg(long, value_name = "TEXT", requires = "give_up", value_parser = arguments::text)]
+    reason: Option<String>,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
 
 pub async fn run(args: ImportArgs) -> anyhow::Result<u8> {
+    if let Some(reason) = args.reason.as_ref().filter(|_| args.give_up) {
+        return give_up::run(&args, reason).await;
+    }
     let office = if args.dry_run { args.books.office().await? } else { args.books.office_for_arrivals().await? };
     refuse_doubted_clock(&office.store).await?;
     let now = office.clock.now();
@@ -61,9 +78,14 @@ async fn import(office: &Office, source: &Source, args: &ImportArgs) -> anyhow::
             args.format.print(&done_before(source, &import), &was_brought_in(source, &import))?;
             return Ok(DONE);
         }
+        Looked::GivenUp { import, given_up, line } => return Err(was_given_up(&import, &given_up, line).into()),
     };
     let outcome = if args.dry_run { "checked" } else { "brought_in" };
-    let json = brought_in(source, &checked, outcome);
+    // A daemon that starts on these books for the first time looks at all of it.
+    let begins = office.store.last_alive().await?.is_none();
+    let slots = if begins { BTreeSet::new() } else { checked.at_once.slots.clone() };
+    let mut json = brought_in(source, &checked, outcome);
+    json["enqueue"] = json!(slots);
     if args.format == Format::Table {
         // Before anything is written: whoever sees that it is not what it should be can stop it.
         print_totals(&checked)?;
@@ -73,7 +95,9 @@ async fn import(office: &Office, source: &Source, args: &ImportArgs) -> anyhow::
         bring_in(office, source, *checked, author(), |up_to| bar.set_position(up_to)).await?;
         bar.finish_and_clear();
     }
-    args.format.print(&json, if args.dry_run { "Nothing was written." } else { "Brought in." })?;
+    let text =
+        if args.dry_run { "Nothing was written.".to_owned() } else { format!("Brought in.{}", in_slots(&slots)) };
+    args.format.print(&json, &text)?;
     Ok(DONE)
 }
 
@@ -98,8 +122,7 @@ fn print_totals(checked: &Checked) -> io::Result<()> {
         writeln!(out, "suspended accounts that this restores: {}", at_once.restored)?;
     }
     if at_once.behind > 0 {
-        let how = "the daemon does it in its next run, or in one by `bursar jobs enqueue bill_instances`";
-        writeln!(out, "accounts with something due before: {}; {how}", at_once.behind)?;
+        writeln!(out, "accounts with something due by now: {}", at_once.behind)?;
     }
     if let Some(import) = begun {
         writeln!(out, "It goes on behind account {} of {}.", import.up_to, import.accounts)?;
@@ -107,11 +130,37 @@ fn print_totals(checked: &Checked) -> io::Result<()> {
     out.flush()
 }
 
+/// What nobody looks at before its slot, and how to have it done now.
+fn in_slots(slots: &BTreeSet<&str>) -> String {
+    let each = slots.iter().map(|job| {
+        format!("\nWhat {job} has to do for them waits for its next slot; at once: `bursar jobs enqueue {job}`")
+    });
+    each.collect()
+}
+
 fn amounts(sums: &BTreeMap<String, Micros>) -> String {
+    let each = |(code, sum): (&String, &Micros)| match Currency::parse(code) {
+        Some(currency) => with_currency(*sum, currency),
+        None => format!("{sum} {code}"),
+    };
     match sums.is_empty() {
         true => "nothing".to_owned(),
-        false => sums.iter().map(|(code, sum)| format!("{sum} {code}")).collect::<Vec<_>>().join(", "),
+        false => sums.iter().map(each).collect::<Vec<_>>().join(", "),
     }
+}
+
+/// What to do about one that was cut off.
+pub fn unfinished_import(file: &str) -> String {
+    format!("go on by `bursar import {file}`, or give it up: `bursar import {file} --give-up --reason TEXT`")
+}
+
+fn was_given_up(import: &Import, given_up: &GivenUp, line: usize) -> Refused {
+    let (Import { up_to, accounts, .. }, GivenUp { at, by, reason }) = (import, given_up);
+    let why = format!(
+        "its import was given up at {at} by {by}: {reason}. {up_to} of its {accounts} accounts are in the books; the \
+         first of the others stands on line {line}: bring them in by a file of their own, with its own totals"
+    );
+    Refused { code: "import_given_up", why }
 }
 
 fn was_brought_in(source: &Source, import: &Import) -> String {
