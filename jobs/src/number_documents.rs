@@ -42,13 +42,13 @@ impl Job for NumberDocuments {
         progress: Option<&mut ShardProgress>,
     ) -> Result<Tally, JobError> {
         let mut numbered = 0;
-        loop {
-            match office.store.number_documents(&office.policy.documents).await? {
-                0 => break,
-                some => numbered += some,
-            }
-            if office.stop.is_asked() {
+        while !office.stop.is_asked() {
+            let mut unnumbered = office.store.documents_to_number().await?;
+            if unnumbered.is_empty() {
                 break;
+            }
+            while !unnumbered.is_empty() && !office.stop.is_asked() {
+                numbered += office.store.number_documents(&mut unnumbered, &office.policy.documents).await?;
             }
         }
         let mut tally = Tally { done: numbered, ..Tally::default() };

@@ -21,6 +21,8 @@ create table invoices (
     first_failed_at integer,
     tries_done_until integer not null,
     new_card_at integer,
+    -- Issued elsewhere: its number is the printed one.
+    brought_in integer not null default 0 check (brought_in in (0, 1)),
     series text,
     public_number integer,
     net integer,
@@ -51,7 +53,8 @@ create table invoices (
         reissue >= 0 and (reissue = 0) = (reissues is null) and (reissues is null or reissues < number)
     ),
     constraint invoice_number_is_whole check ((series is null) = (public_number is null)),
-    constraint invoice_number_is_free unique (series, public_number)
+    constraint invoice_number_is_free unique (series, public_number),
+    constraint brought_in_keeps_its_number check (brought_in = 0 or public_number is null)
 ) strict, without rowid;
 
 -- Short: an invoice leaves it when it is paid.
@@ -100,6 +103,7 @@ when new.account_id <> old.account_id or new.number <> old.number or new.issued_
     or new.credited < old.credited or new.written_off < old.written_off
     or (old.credited_at is not null and new.credited_at is not old.credited_at)
     or new.reissues is not old.reissues or new.reissue <> old.reissue or new.buyer is not old.buyer
+    or new.brought_in <> old.brought_in
     or (old.paid_at is not null and new.paid_at is not old.paid_at)
     or (old.public_number is not null and (new.series is not old.series or new.public_number is not old.public_number))
 begin

@@ -56,6 +56,14 @@ create table brought_in_invoices (
     constraint printed_number_is_free unique (series, printed)
 ) strict, without rowid;
 
+create trigger brought_in_invoice_is_marked before insert on brought_in_invoices
+when not exists (
+    select 1 from invoices where account_id = new.account_id and number = new.number and brought_in = 1
+)
+begin
+    select raise(abort, 'brought_in_invoice_is_marked');
+end;
+
 -- The next number of each series of invoices.
 create table number_series (
     series text not null primary key,

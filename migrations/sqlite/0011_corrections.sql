@@ -46,7 +46,8 @@ begin
 end;
 
 -- What has no public number yet: short, and in the order in which the numbers are given.
-create index invoices_without_number on invoices (issued_at, account_id) where public_number is null;
+create index invoices_without_number on invoices (issued_at, account_id)
+    where public_number is null and brought_in = 0;
 create index credit_notes_without_number on credit_notes (issued_at, account_id) where public_number is null;
 
 create trigger number_series_counts_on before update on number_series

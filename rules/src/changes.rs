@@ -253,6 +253,32 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Each once; those with a reason have one of many.
+    pub const ALL: [Self; 22] = [
+        Self::ServiceCreated,
+        Self::ServiceEnabled,
+        Self::ServiceDisabled(StopReason::Customer),
+        Self::ServiceChanged,
+        Self::ServiceRenewed,
+        Self::ServiceSuspended(StopReason::InsufficientFunds),
+        Self::ServiceResumed,
+        Self::ServiceCancelled,
+        Self::ServiceRemovalQueued,
+        Self::ServiceRemoved,
+        Self::ServiceDeleted,
+        Self::ServiceTerminated,
+        Self::InvoiceIssued,
+        Self::InvoicePaid,
+        Self::InvoiceOverdue,
+        Self::InvoiceCredited,
+        Self::InvoiceWrittenOff,
+        Self::PaymentFailed,
+        Self::AccountSuspended(StopReason::Unpaid),
+        Self::AccountRestored,
+        Self::AccountClosed,
+        Self::TrialEnded,
+    ];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::ServiceCreated => "service.created",

@@ -39,6 +39,7 @@ struct Monthly {
 
 /// Services are added one by one; what is kept grows with the orders and with the accounts that see a difference.
 pub struct Comparison<'a> {
+    unpriced: u64,
     old: &'a PriceBook,
     new: &'a PriceBook,
     at: Timestamp,
@@ -50,7 +51,7 @@ pub struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     /// Compares what begins at `at`.
     pub fn new(old: &'a PriceBook, new: &'a PriceBook, at: Timestamp) -> Self {
-        Self { old, new, at, known: HashMap::new(), plans: BTreeMap::new(), accounts: BTreeMap::new() }
+        Self { unpriced: 0, old, new, at, known: HashMap::new(), plans: BTreeMap::new(), accounts: BTreeMap::new() }
     }
 
     /// Takes in a service, if it still runs or could run again.
@@ -62,7 +63,11 @@ impl<'a> Comparison<'a> {
             Some(prices) => *prices,
             None => {
                 let order = &service.order;
-                let prices = (self.old.price(order, self.at), self.new.price(order, self.at));
+                let (Ok(old), Ok(new)) = (self.old.price(order, self.at), self.new.price(order, self.at)) else {
+                    self.unpriced += 1;
+                    return;
+                };
+                let prices = (old, new);
                 self.known.insert(order.clone(), prices);
                 prices
             }
@@ -84,6 +89,11 @@ impl<'a> Comparison<'a> {
                 sums.new += a_month(new, mode, months);
             }
         }
+    }
+
+    /// Services that one of the books has no price for: they are compared with nothing.
+    pub const fn unpriced(&self) -> u64 {
+        self.unpriced
     }
 
     /// By plan and the code of the currency.
@@ -152,6 +162,10 @@ mod tests {
             compared.add(account, Currency::USD, &service(state));
         }
         compared.add("cid", Currency::USD, &service(DailyState::Deleted));
+        let mut unknown = service(DailyState::Enabled);
+        unknown.order.plan = "gone".to_owned();
+        compared.add("dan", Currency::USD, &unknown);
+        assert_eq!(compared.unpriced(), 1);
         let plan = compared.plans()[&("dms".to_owned(), "USD")];
         assert_eq!((plan.services, plan.old.to_string(), plan.new.to_string()), (3, "3.60".into(), "7.20".into()));
         let accounts = compared.accounts().expect("in range");

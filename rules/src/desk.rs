@@ -10,7 +10,7 @@ use crate::charge::{Answer, Intent, Purpose};
 use crate::invoice::{CreditNote, InvoiceNumber, Line, Reissue};
 use crate::money::{Currency, Exact, Micros, OutOfRange, Price, Quantity, round_to_micros};
 use crate::policy::{Outage, Policy};
-use crate::prices::{Order, PriceBook};
+use crate::prices::{Order, PriceBook, Unpriced};
 use crate::service::ServiceNumber;
 use crate::time::{Period, Timestamp};
 
@@ -23,24 +23,26 @@ pub struct Context<'a> {
 }
 
 /// Why an account cannot be settled: a fault of the data or of these rules, never of a customer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unsettleable {
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
+    #[error(transparent)]
+    Unpriced(#[from] Unpriced),
     #[error("what is due at {0} stays due after it was done")]
     NoHeadway(Timestamp),
 }
 
 /// What stops the work at the desk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Halt {
     Refused(Refusal),
     AwaitsAnswer,
     Unsettleable(Unsettleable),
 }
 
-impl From<OutOfRange> for Halt {
-    fn from(error: OutOfRange) -> Self {
+impl<E: Into<Unsettleable>> From<E> for Halt {
+    fn from(error: E) -> Self {
         Self::Unsettleable(error.into())
     }
 }
@@ -325,13 +327,10 @@ impl<'a> Desk<'a> {
     }
 
     /// The order's price by the version of `at`, with what it is the price of.
-    pub fn priced(&self, order: &Order, at: Timestamp) -> Priced {
+    pub fn priced(&self, order: &Order, at: Timestamp) -> Result<Priced, Unpriced> {
         let since = self.cx.prices.version_of(&order.plan, at);
-        Priced {
-            order: order.clone(),
-            list: (since != Timestamp::BEGINNING).then_some(since),
-            price: self.cx.prices.price(order, at),
-        }
+        let price = self.cx.prices.price(order, at)?;
+        Ok(Priced { order: order.clone(), list: (since != Timestamp::BEGINNING).then_some(since), price })
     }
 
     /// The amount to charge, if the wallet covers it whole (rule 3.1).

@@ -47,7 +47,7 @@ pub fn explain(basis: &Basis, amount: Micros, currency: Currency, book: &PriceBo
 /// `3.90 of plan acs-small (2.40 + 150 × 0.01 cpe)`.
 fn priced(priced: &Priced, book: &PriceBook) -> String {
     let Priced { order, list, price } = priced;
-    let parts = book.parts(order, list.unwrap_or(Timestamp::BEGINNING));
+    let parts = book.parts(order, list.unwrap_or(Timestamp::BEGINNING)).unwrap_or_default();
     let made_of_one = parts.len() < 2;
     // A book that says something else now cannot explain what was then.
     if made_of_one || parts.iter().map(PricePart::price).sum::<Price>() != *price {
@@ -139,7 +139,7 @@ mod tests {
         let quantities: BTreeMap<_, _> = cpe.map(|cpe| ("cpe".to_owned(), micros(cpe))).into_iter().collect();
         let options: BTreeSet<_> = options.iter().map(|option| (*option).to_owned()).collect();
         let order = Order { plan: "dms".to_owned(), quantities, options };
-        let price = book().price(&order, Timestamp::BEGINNING);
+        let price = book().price(&order, Timestamp::BEGINNING).expect("known");
         Priced { order, list: None, price }
     }
 

@@ -25,6 +25,9 @@ pub enum LineKind {
 }
 
 impl LineKind {
+    pub const ALL: [Self; 6] =
+        [Self::Hours, Self::Month, Self::Prorated, Self::TrialOverage, Self::Upgrade, Self::Usage];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hours => "hours",
@@ -49,6 +52,30 @@ pub struct Line {
     pub period: Period,
     pub amount: Micros,
     pub basis: Basis,
+}
+
+/// How an invoice stands, as one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InvoiceStanding {
+    Open,
+    Overdue,
+    Paid,
+    Credited,
+    WrittenOff,
+}
+
+impl InvoiceStanding {
+    pub const ALL: [Self; 5] = [Self::Open, Self::Overdue, Self::Paid, Self::Credited, Self::WrittenOff];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Overdue => "overdue",
+            Self::Paid => "paid",
+            Self::Credited => "credited",
+            Self::WrittenOff => "written_off",
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

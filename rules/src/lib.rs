@@ -35,10 +35,10 @@ pub use comparison::{AccountDifference, Comparison, PlanDifference};
 pub use desk::{Context, NewAccount, Unsettleable, act, cost_of, open_account, settle};
 pub use due::{DueKind, due_seconds};
 pub use explain::explain;
-pub use invoice::{Buyer, CreditNote, Invoice, InvoiceNumber, Line, LineKind, Reissue, Tries};
+pub use invoice::{Buyer, CreditNote, Invoice, InvoiceNumber, InvoiceStanding, Line, LineKind, Reissue, Tries};
 pub use money::{Currency, Micros, OutOfRange, Price, Quantity, parse_decimal, round_to_micros, round_to_minor};
 pub use policy::{DocumentPolicy, Outage, Policy, TrialPolicy};
-pub use prices::{Component, ListConflict, Mode, Order, Plan, PriceBook, PriceList, PricePart, Tier};
+pub use prices::{Component, ListConflict, Mode, Order, Plan, PriceBook, PriceList, PricePart, Tier, Unpriced};
 pub use receipt::{Receipt, ReceiptKind};
 pub use revenue::{Revenue, RevenueMoves};
 pub use service::{

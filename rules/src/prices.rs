@@ -155,6 +155,31 @@ pub struct ListConflict {
     pub problem: String,
 }
 
+/// What no price list has a price for: nothing is given away because of that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unpriced {
+    pub plan: String,
+    /// Of the component or option that the plan lacks; none where the plan itself is unknown.
+    pub name: Option<String>,
+}
+
+impl Unpriced {
+    fn without(versions: &[Version], plan: &str, name: &str) -> Self {
+        Self { plan: plan.to_owned(), name: (!versions.is_empty()).then(|| name.to_owned()) }
+    }
+}
+
+impl fmt::Display for Unpriced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            None => write!(f, "plan `{}` is in no price list", self.plan),
+            Some(name) => write!(f, "plan `{}` has no `{name}` in any price list", self.plan),
+        }
+    }
+}
+
+impl std::error::Error for Unpriced {}
+
 /// All price lists in the order in which they take effect.
 #[derive(Clone, Default, Debug)]
 pub struct PriceBook {
@@ -221,48 +246,42 @@ impl PriceBook {
     }
 
     /// The price of `order` for one period that starts at `at` (rule 2.3).
-    pub fn price(&self, order: &Order, at: Timestamp) -> Price {
+    pub fn price(&self, order: &Order, at: Timestamp) -> Result<Price, Unpriced> {
         let versions = self.versions_from(&order.plan, at);
-        let base = versions.first().map_or(Micros::ZERO, |version| version.plan.price);
-        let components = order.quantities.iter().filter_map(|(id, quantity)| {
-            let component = versions.iter().find_map(|version| version.plan.components.get(id))?;
-            Some(component.price_of(*quantity))
-        });
-        let options = order.options.iter().filter_map(|id| {
-            let price = versions.iter().find_map(|version| version.plan.options.get(id))?;
-            Some(Price::of(*price))
-        });
-        Price::of(base) + components.sum() + options.sum()
+        let mut price = Price::of(base_of(versions, &order.plan)?);
+        for (name, quantity) in &order.quantities {
+            price = price + component_of(versions, &order.plan, name)?.price_of(*quantity);
+        }
+        for name in &order.options {
+            price = price + Price::of(option_of(versions, &order.plan, name)?);
+        }
+        Ok(price)
     }
 
     /// What [`Self::price`] adds up, without what costs nothing: the plan, each step of each component, options.
-    pub fn parts<'a>(&'a self, order: &'a Order, at: Timestamp) -> Vec<PricePart<'a>> {
+    pub fn parts<'a>(&'a self, order: &'a Order, at: Timestamp) -> Result<Vec<PricePart<'a>>, Unpriced> {
         let versions = self.versions_from(&order.plan, at);
-        let base = versions.first().map_or(Micros::ZERO, |version| version.plan.price);
-        let mut parts = vec![PricePart { name: None, units: None, unit_price: base }];
-        for (id, quantity) in &order.quantities {
-            let component = versions.iter().find_map(|version| version.plan.components.get(id));
-            if let Some(component) = component {
-                let steps = component.steps(Quantity::ZERO, component.above_included(*quantity));
-                parts.extend(steps.map(|(units, unit_price)| PricePart {
-                    name: Some(id),
-                    units: Some(units),
-                    unit_price,
-                }));
-            }
+        let mut parts = vec![PricePart { name: None, units: None, unit_price: base_of(versions, &order.plan)? }];
+        for (name, quantity) in &order.quantities {
+            let component = component_of(versions, &order.plan, name)?;
+            let steps = component.steps(Quantity::ZERO, component.above_included(*quantity));
+            parts.extend(steps.map(|(units, unit_price)| PricePart {
+                name: Some(name),
+                units: Some(units),
+                unit_price,
+            }));
         }
-        for id in &order.options {
-            let price = versions.iter().find_map(|version| version.plan.options.get(id));
-            let part = |price: &Micros| PricePart { name: Some(id), units: None, unit_price: *price };
-            parts.extend(price.map(part));
+        for name in &order.options {
+            let unit_price = option_of(versions, &order.plan, name)?;
+            parts.push(PricePart { name: Some(name), units: None, unit_price });
         }
         parts.retain(|part| part.name.is_none() || part.price() != Price::ZERO);
-        parts
+        Ok(parts)
     }
 
     /// A component as the version of `at` has it, or the first later one that does.
-    pub fn component(&self, plan: &str, component: &str, at: Timestamp) -> Option<&Component> {
-        self.versions_from(plan, at).iter().find_map(|version| version.plan.components.get(component))
+    pub fn component(&self, plan: &str, component: &str, at: Timestamp) -> Result<&Component, Unpriced> {
+        component_of(self.versions_from(plan, at), plan, component)
     }
 
     /// The seconds in `(after, until)` at which a new version of `plan` takes effect.
@@ -277,6 +296,21 @@ impl PriceBook {
         let known = versions.partition_point(|version| version.since <= at);
         versions.get(known.saturating_sub(1)..).unwrap_or_default()
     }
+}
+
+fn base_of(versions: &[Version], plan: &str) -> Result<Micros, Unpriced> {
+    let first = versions.first().ok_or_else(|| Unpriced { plan: plan.to_owned(), name: None })?;
+    Ok(first.plan.price)
+}
+
+fn component_of<'v>(versions: &'v [Version], plan: &str, name: &str) -> Result<&'v Component, Unpriced> {
+    let found = versions.iter().find_map(|version| version.plan.components.get(name));
+    found.ok_or_else(|| Unpriced::without(versions, plan, name))
+}
+
+fn option_of(versions: &[Version], plan: &str, name: &str) -> Result<Micros, Unpriced> {
+    let found = versions.iter().find_map(|version| version.plan.options.get(name));
+    found.copied().ok_or_else(|| Unpriced::without(versions, plan, name))
 }
 
 /// What a newer plan changes though it must keep it (rule 2.2).
@@ -366,13 +400,37 @@ mod tests {
         richer.components.insert("disk".into(), component(0, &[(None, 50)]));
         book.lay(Timestamp::from_secs(1000), [("a".into(), richer), ("b".into(), plan(700))].into()).expect("second");
         let mut order = Order { plan: "a".into(), quantities: BTreeMap::new(), options: BTreeSet::new() };
-        assert_eq!(book.price(&order, Timestamp::from_secs(999)), Price::of(Micros::new(1_000_000)));
-        assert_eq!(book.price(&order, Timestamp::from_secs(1000)), Price::of(Micros::new(2_000_000)));
+        let price = |order: &Order, at: i64| book.price(order, Timestamp::from_secs(at));
+        assert_eq!(price(&order, 999), Ok(Price::of(Micros::new(1_000_000))));
+        assert_eq!(price(&order, 1000), Ok(Price::of(Micros::new(2_000_000))));
         order.quantities.insert("disk".into(), units(2));
-        assert_eq!(book.price(&order, Timestamp::from_secs(0)), Price::of(Micros::new(2_000_000)));
+        assert_eq!(price(&order, 0), Ok(Price::of(Micros::new(2_000_000))));
         assert!(book.in_force("b", Timestamp::from_secs(999), usd).is_none());
         order = Order { plan: "b".into(), quantities: BTreeMap::new(), options: BTreeSet::new() };
-        assert_eq!(book.price(&order, Timestamp::from_secs(0)), Price::of(Micros::new(7_000_000)));
+        assert_eq!(price(&order, 0), Ok(Price::of(Micros::new(7_000_000))));
+    }
+
+    #[test]
+    fn what_no_list_has_is_not_free() {
+        let mut book = PriceBook::default();
+        book.lay(Timestamp::BEGINNING, [("a".into(), plan(100))].into()).expect("a list");
+        let order = |plan: &str, quantity: Option<&str>, option: Option<&str>| Order {
+            plan: plan.into(),
+            quantities: quantity.map(|name| (name.to_owned(), units(1))).into_iter().collect(),
+            options: option.map(str::to_owned).into_iter().collect(),
+        };
+        for (order, told) in [
+            (order("b", None, None), "plan `b` is in no price list"),
+            (order("b", Some("disk"), None), "plan `b` is in no price list"),
+            (order("a", Some("disk"), None), "plan `a` has no `disk` in any price list"),
+            (order("a", None, Some("backup")), "plan `a` has no `backup` in any price list"),
+        ] {
+            let at = Timestamp::from_secs(0);
+            assert_eq!(book.price(&order, at).map_err(|error| error.to_string()), Err(told.to_owned()));
+            assert_eq!(book.parts(&order, at).map_err(|error| error.to_string()), Err(told.to_owned()));
+            assert!(!book.knows(&order));
+        }
+        assert!(book.component("a", "disk", Timestamp::from_secs(0)).is_err());
     }
 
     #[test]

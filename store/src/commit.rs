@@ -110,7 +110,7 @@ async fn write_all(
         let rows = Rows::of(&fresh)?;
         write::accounts(work, &fresh).await?;
         write::services(work, &rows.services).await?;
-        write::invoices(work, &rows.invoices, stamp).await?;
+        write::invoices(work, &rows.invoices, false, stamp).await?;
         write::buyers(work, &rows.buyers).await?;
         write::credit_notes(work, &rows.credit_notes, stamp).await?;
         write::lines(work, &rows.lines).await?;

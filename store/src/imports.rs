@@ -313,7 +313,7 @@ async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stam
         dues.push((id, due));
     }
     write::services(work, &services).await?;
-    write::invoices(work, &invoices, stamp).await?;
+    write::invoices(work, &invoices, true, stamp).await?;
     write::transfers(work, &transfers, stamp).await?;
     write::events(work, &events, stamp).await?;
     write_details(work, &details).await?;

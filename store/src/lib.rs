@@ -55,6 +55,7 @@ pub use error::StoreError;
 pub use imports::{ArrivingAccount, Brought, GivenUp, Import};
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
+pub use numbers::Unnumbered;
 pub use open::{Opening, Store, database_path};
 pub use pages::{AccountRow, InvoiceState, ServiceFilter, ServiceRow};
 pub use parked::Parked;

@@ -139,6 +139,7 @@ pub async fn services(work: &mut Work<'_>, services: &[(Of<'_, Service>, bool)])
 pub async fn invoices(
     work: &mut Work<'_>,
     invoices: &[(Of<'_, Invoice>, Option<&Reissue>)],
+    brought_in: bool,
     stamp: Stamp,
 ) -> Result<()> {
     let mut rows = Vec::with_capacity(invoices.len());
@@ -147,7 +148,7 @@ pub async fn invoices(
     }
     let head = "insert into invoices (account_id, number, issued_at, recorded_at, total, paid, credited, written_off,
         paid_at, credited_at, overdue, tries_made, first_try_due, first_failed_at, tries_done_until, new_card_at,
-        reissues, reissue, buyer) ";
+        reissues, reissue, buyer, brought_in) ";
     // `total` is written again so that a changed one is refused, not ignored.
     let tail = " on conflict (account_id, number) do update set issued_at = excluded.issued_at,
         total = excluded.total, paid = excluded.paid, credited = excluded.credited,
@@ -179,7 +180,8 @@ pub async fn invoices(
                 .push_bind(tries.new_card_at.map(Timestamp::secs))
                 .push_bind(reissue.map(|reissue| reissue.of))
                 .push_bind(reissue.map_or(0, |reissue| i64::from(reissue.times)))
-                .push_bind(buyer.clone());
+                .push_bind(buyer.clone())
+                .push_bind(brought_in);
         },
         tail,
     )

@@ -12,6 +12,8 @@ mod due;
 mod imports;
 #[path = "conformance/living.rs"]
 mod living;
+#[path = "conformance/numbers.rs"]
+mod numbers;
 #[path = "conformance/opening.rs"]
 mod opening;
 #[path = "conformance/payments.rs"]

@@ -136,7 +136,8 @@ async fn what_runs_often_has_an_index() {
     store.documents_without_number().await.expect("count");
     let documents = rules::DocumentPolicy::default();
     store.numbers_ahead(&documents).await.expect("numbers");
-    store.number_documents(&documents).await.expect("numbered");
+    let mut unnumbered = store.documents_to_number().await.expect("documents");
+    store.number_documents(&mut unnumbered, &documents).await.expect("numbered");
     store.revenue(Period::month_of(living::at("2026-03-01T00:00:00Z"))).await.expect("revenue");
     store.closings().await.expect("closings");
     store.accounts_behind(NOW, AccountId(0), 10).await.expect("accounts");
@@ -216,6 +217,10 @@ async fn what_runs_often_has_an_index() {
         let plan = AssertSqlSafe(format!("explain query plan {statement}"));
         let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(&pool).await.expect(statement);
         let names = names_of_big(statement);
+        // Not along all invoices of a second, nor those that were brought in.
+        let of_numbers = statement.starts_with("select") && statement.contains("public_number is null and brought_in");
+        let short = |step: &str| !step.contains("invoices") || step.contains("invoices_without_number");
+        scans.extend(steps.iter().filter(|step| of_numbers && !short(&step.3)).map(|step| (statement, step.3.clone())));
         let scanned = |step: &str| {
             let of_big = names.iter().any(|table| step.split_whitespace().take(2).eq(["SCAN", table]));
             of_big && !SHORT.iter().any(|index| step.ends_with(index))

@@ -165,6 +165,27 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The lists at the end of the rules name what the program has, and nothing else.
+#[test]
+fn the_lists_of_the_rules_are_those_of_the_program() {
+    let text = fs::read_to_string(repository().join("docs/rules.md")).expect("a document");
+    let (_, lists) = text.split_once("\n## Lists\n").expect("the lists");
+    let entries = || rules::TransferKind::ALL.into_iter().filter_map(rules::TransferKind::entry).collect();
+    let known: [(&str, Vec<&str>); 5] = [
+        ("Errors", rules::Refusal::ALL.map(rules::Refusal::name).into()),
+        ("Wallet entries", entries()),
+        ("Invoice lines", rules::LineKind::ALL.map(rules::LineKind::name).into()),
+        ("Invoice states", rules::InvoiceStanding::ALL.map(rules::InvoiceStanding::name).into()),
+        ("Events", rules::EventKind::ALL.map(rules::EventKind::name).into()),
+    ];
+    for (title, known) in known {
+        let list = lists.split("### ").find_map(|list| list.strip_prefix(&format!("{title}\n")));
+        let rows = list.expect(title).lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let told: BTreeSet<&str> = rows.flat_map(|(names, _)| names.split('`').skip(1).step_by(2)).collect();
+        assert_eq!(told, known.into_iter().collect(), "{title}");
+    }
+}
+
 /// The table of what `verify` checks names every invariant, in the row of what it is part of, and no other.
 #[test]
 fn the_invariants_are_those_of_the_documents() {

@@ -1,6 +1,6 @@
 //! Entries, events, invoices and services as they stand in tables and in JSON, each with its reference.
 
-use rules::{Account, Currency, DocumentPolicy, Micros, Period, Timestamp};
+use rules::{Account, Currency, DocumentPolicy, InvoiceStanding, Micros, Period, Timestamp};
 use serde_json::{Value, json};
 use store::{AccountRow, EventRow, InvoiceRow, LedgerRow, ServiceRow};
 
@@ -120,13 +120,14 @@ pub fn events_table(rows: &[EventRow]) -> String {
 }
 
 pub const fn invoice_state(row: &InvoiceRow) -> &'static str {
-    match (row.paid_at.is_some(), row.overdue) {
-        _ if row.credited_at.is_some() => "credited",
-        (true, _) if row.written_off.is_positive() => "written_off",
-        (true, _) => "paid",
-        (false, true) => "overdue",
-        (false, false) => "open",
-    }
+    let standing = match (row.paid_at.is_some(), row.overdue) {
+        _ if row.credited_at.is_some() => InvoiceStanding::Credited,
+        (true, _) if row.written_off.is_positive() => InvoiceStanding::WrittenOff,
+        (true, _) => InvoiceStanding::Paid,
+        (false, true) => InvoiceStanding::Overdue,
+        (false, false) => InvoiceStanding::Open,
+    };
+    standing.name()
 }
 
 fn to_pay(row: &InvoiceRow) -> Micros {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rules::{Action, Currency, DAY, Micros, Order, OrderChange, Policy, PriceBook, PriceList, Quantity, Timestamp};
+use rules::{
+    Action, Currency, DAY, Micros, Order, OrderChange, Policy, Price, PriceBook, PriceList, Quantity, Timestamp,
+};
 
 use crate::demo::dice::Dice;
 use crate::input::{Entry, Scenario, ScriptedCard, Verb, Whose};
@@ -100,7 +102,7 @@ impl Story {
     /// The price of one period, rounded up to the micro-unit.
     pub fn price(&self, order: &Order) -> Micros {
         const PICO_PER_MICRO: i128 = 1_000_000;
-        let pico = self.book.price(order, self.start).pico();
+        let pico = self.book.price(order, self.start).unwrap_or(Price::ZERO).pico();
         Micros::new(i64::try_from((pico + PICO_PER_MICRO - 1) / PICO_PER_MICRO).unwrap_or(i64::MAX))
     }
 }

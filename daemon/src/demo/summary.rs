@@ -134,7 +134,9 @@ fn explained(ledger: &[LedgerRow], tonight: Timestamp, book: &PriceBook) -> Opti
 
 fn parts_of(basis: &Basis, book: &PriceBook) -> usize {
     match basis {
-        Basis::Share { of, .. } => book.parts(&of.order, of.list.unwrap_or(Timestamp::BEGINNING)).len(),
+        Basis::Share { of, .. } => {
+            book.parts(&of.order, of.list.unwrap_or(Timestamp::BEGINNING)).map_or(0, |parts| parts.len())
+        }
         _ => 0,
     }
 }

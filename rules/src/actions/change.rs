@@ -76,9 +76,9 @@ impl Desk<'_> {
         if now >= paid.to {
             return Ok(());
         }
-        let old = self.cx.prices.price(&service.order, paid.from);
+        let old = self.cx.prices.price(&service.order, paid.from)?;
         let part = Period::new(now, paid.to);
-        let basis = Basis::Change { old, new: self.priced(order, paid.from), part, whole };
+        let basis = Basis::Change { old, new: self.priced(order, paid.from)?, part, whole };
         let exact = basis.exact();
         let raises = exact > Quantity::ZERO.exact();
         // A rise beyond the ledger's range is beyond the wallet as well.
@@ -99,9 +99,9 @@ impl Desk<'_> {
     fn raise_overage(&mut self, action: &Action, index: usize, order: &Order, now: Timestamp) -> Result<(), Halt> {
         let service = self.account.services[index].clone();
         let charged = service.server().map_or_else(Default::default, |server| server.meter.overage_charged);
-        let overage = self.overage_of(&service, order, now);
+        let overage = self.overage_of(&service, order, now)?;
         self.charge_overage(action, &service, charged, overage, now)?;
-        self.close_stretch(index, now);
+        self.close_stretch(index, now)?;
         if let Some(server) = self.account.services[index].server_mut() {
             server.meter.overage_charged = charged.max(overage);
         }
@@ -111,14 +111,14 @@ impl Desk<'_> {
     /// An upgrade above the month's level is a line of the next invoice (rule 6.4); an hourly server begins
     /// a new stretch (rule 6.5).
     fn raise_level(&mut self, index: usize, order: &Order, now: Timestamp) -> Result<(), Halt> {
-        self.close_stretch(index, now);
+        self.close_stretch(index, now)?;
         let service = &self.account.services[index];
         let Some(server) = service.server() else { return Ok(()) };
         if server.mode == Mode::Hourly {
             return Ok(());
         }
         let priced_at = service.billed_since(now).max(now.month_start());
-        let new = self.priced(order, priced_at);
+        let new = self.priced(order, priced_at)?;
         let level = server.meter.level;
         if new.price <= level {
             return Ok(());

@@ -4,8 +4,8 @@ use crate::account::Standing;
 use crate::actions::perform::require;
 use crate::actions::{Refusal, Rest};
 use crate::changes::{EventKind, TransferKind};
-use crate::desk::{Desk, Details, Halt};
-use crate::money::{Micros, OutOfRange, Price, round_to_minor};
+use crate::desk::{Desk, Details, Halt, Unsettleable};
+use crate::money::{Micros, Price, round_to_minor};
 use crate::time::Timestamp;
 
 impl Desk<'_> {
@@ -30,7 +30,7 @@ impl Desk<'_> {
     }
 
     /// Whether a line waits for the next invoice.
-    fn awaits_lines(&self, now: Timestamp) -> Result<bool, OutOfRange> {
+    fn awaits_lines(&self, now: Timestamp) -> Result<bool, Unsettleable> {
         for (index, service) in self.account.services.iter().enumerate() {
             let traffic = service.server().map_or(Price::ZERO, |server| server.meter.trial_traffic.cost);
             let traffic = round_to_minor(&traffic.exact(), self.account.currency)?;

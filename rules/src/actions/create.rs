@@ -8,7 +8,7 @@ use crate::basis::Basis;
 use crate::changes::{EventKind, TransferKind};
 use crate::desk::{Desk, Details, Halt};
 use crate::money::Quantity;
-use crate::prices::{Mode, Order, Plan};
+use crate::prices::{Mode, Order, Plan, Unpriced};
 use crate::service::{Daily, DailyState, Kind, Meter, Server, ServerState, Service, Term, TermState};
 use crate::time::{Period, Timestamp};
 
@@ -26,7 +26,7 @@ impl Desk<'_> {
         let plan = self.orderable(&order, Some(quantities), Some(options), now)?.clone();
         self.require_active()?;
         require(self.account.verified, Refusal::NotAllowed)?;
-        let (kind, paid) = self.new_kind(&plan, &order, now);
+        let (kind, paid) = self.new_kind(&plan, &order, now)?;
         let number = self.account.next.service;
         let service = Service { number, name: name.to_owned(), created_at: now, order, kind };
         match paid {
@@ -67,8 +67,8 @@ impl Desk<'_> {
     }
 
     /// The new service's state, and the period to pay for at once of a prepaid one.
-    fn new_kind(&self, plan: &Plan, order: &Order, now: Timestamp) -> (Kind, Option<Period>) {
-        match plan.mode {
+    fn new_kind(&self, plan: &Plan, order: &Order, now: Timestamp) -> Result<(Kind, Option<Period>), Unpriced> {
+        Ok(match plan.mode {
             Mode::Daily => {
                 let paid = Period::new(now, now.next_midnight());
                 (Kind::Daily(Daily { state: DailyState::Enabled, paid }), Some(paid))
@@ -85,7 +85,7 @@ impl Desk<'_> {
                     servers.any(|server| server.is_living() && server.meter.covered)
                 };
                 let covered = trial_end.is_some() && !cover_taken();
-                let worth = crate::settle::worth(plan.mode, self.cx.prices.price(order, now));
+                let worth = crate::settle::worth(plan.mode, self.cx.prices.price(order, now)?);
                 let overage_charged =
                     if trial_end.is_some() { self.overage_worth(worth, covered) } else { Default::default() };
                 let meter = Meter { covered, overage_charged, ..Meter::default() };
@@ -93,12 +93,12 @@ impl Desk<'_> {
                 let server = Server { mode: plan.mode, state: ServerState::Active, billable_from, meter };
                 (Kind::Server(Box::new(server)), None)
             }
-        }
+        })
     }
 
     fn charge_first_period(&mut self, service: &Service, paid: Period, now: Timestamp) -> Result<(), Halt> {
         let whole = if service.mode() == Mode::Daily { Period::day_of(now) } else { paid };
-        let basis = Basis::Share { of: self.priced(&service.order, now), part: paid, whole };
+        let basis = Basis::Share { of: self.priced(&service.order, now)?, part: paid, whole };
         let amount = self.covered(&basis.exact()).ok_or(Halt::Refused(Refusal::InsufficientFunds))?;
         let details =
             Details { service: Some(service.number), period: Some(paid), basis: Some(basis), ..Details::default() };

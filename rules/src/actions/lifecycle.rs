@@ -48,7 +48,7 @@ impl Desk<'_> {
         let Kind::Daily(daily) = &service.kind else { return Ok(false) };
         if now >= daily.paid.to {
             let part = Period::new(now, now.next_midnight());
-            let of = self.priced(&service.order, now);
+            let of = self.priced(&service.order, now)?;
             let basis = Basis::Share { of, part, whole: Period::day_of(now) };
             let Some(amount) = self.covered(&basis.exact()) else { return Ok(false) };
             let details =
@@ -136,7 +136,7 @@ impl Desk<'_> {
         if self.account.trial_end(now).is_some() {
             self.bill_overage(index, now)?;
         } else {
-            self.close_stretch(index, now);
+            self.close_stretch(index, now)?;
         }
         self.tell_of_service(now, EventKind::ServiceTerminated, index);
         Ok(())
@@ -199,10 +199,10 @@ impl Desk<'_> {
         let total = trial.traffic_used.checked_add(used)?;
         let units = above(total).checked_sub(above(trial.traffic_used))?;
         let at = if server.mode == Mode::Monthly { service.created_at } else { now };
-        let component = self.cx.prices.component(&service.order.plan, name, at);
+        let component = self.cx.prices.component(&service.order.plan, name, at)?;
         let counted = server.meter.trial_traffic.units;
         let counts = counted.checked_add(units)?;
-        let cost = component.map_or(Price::ZERO, |component| component.price_of_units(counted, counts));
+        let cost = component.price_of_units(counted, counts);
         let Some(server) = self.account.services[index].server_mut() else { return Ok(()) };
         server.meter.trial_traffic.units = counts;
         server.meter.trial_traffic.cost = server.meter.trial_traffic.cost + cost;

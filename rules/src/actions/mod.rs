@@ -178,6 +178,20 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// In the order in which they are given if several apply.
+    pub const ALL: [Self; 10] = [
+        Self::NotFound,
+        Self::NotAllowed,
+        Self::RecoveryClosed,
+        Self::InvalidState,
+        Self::StillInUse,
+        Self::UnsettledDebt,
+        Self::NeedsConfirmation,
+        Self::BelowMinimum,
+        Self::InsufficientFunds,
+        Self::PaymentFailed,
+    ];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotFound => "not_found",

@@ -7,7 +7,7 @@ use crate::changes::TransferKind;
 use crate::charge::{Answer, Purpose};
 use crate::desk::{Desk, Details, Halt};
 use crate::money::{Price, round_to_minor};
-use crate::prices::Order;
+use crate::prices::{Order, Unpriced};
 use crate::service::Service;
 use crate::time::{Period, Timestamp};
 
@@ -17,16 +17,16 @@ impl Desk<'_> {
     }
 
     /// What a server's overage is worth a month with `order`, at the prices of rule 7.3.
-    pub fn overage_of(&self, service: &Service, order: &Order, now: Timestamp) -> Price {
-        let Some(server) = service.server() else { return Price::ZERO };
+    pub fn overage_of(&self, service: &Service, order: &Order, now: Timestamp) -> Result<Price, Unpriced> {
+        let Some(server) = service.server() else { return Ok(Price::ZERO) };
         let at = if server.mode == crate::prices::Mode::Monthly { service.created_at } else { now };
-        let worth = crate::settle::worth(server.mode, self.cx.prices.price(order, at));
-        self.overage_worth(worth, server.meter.covered)
+        let worth = crate::settle::worth(server.mode, self.cx.prices.price(order, at)?);
+        Ok(self.overage_worth(worth, server.meter.covered))
     }
 
     /// Charges what a new server brings above the cover.
     pub fn charge_new_overage(&mut self, action: &Action, service: &Service, now: Timestamp) -> Result<(), Halt> {
-        let overage = self.overage_of(service, &service.order, now);
+        let overage = self.overage_of(service, &service.order, now)?;
         self.charge_overage(action, service, Price::ZERO, overage, now)
     }
 

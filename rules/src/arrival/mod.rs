@@ -8,10 +8,10 @@ mod misfit;
 use crate::account::{Account, AccountId, Past, Sequences, Standing, SuspendReason, Trial};
 use crate::basis::Basis;
 use crate::changes::{Changes, Progress, TransferKind};
-use crate::desk::{Context, Desk, Details};
+use crate::desk::{Context, Desk, Details, Unsettleable};
 use crate::invoice::{Invoice, Tries};
 use crate::money::{Currency, Micros, OutOfRange, Price, Quantity};
-use crate::prices::{Mode, Order};
+use crate::prices::{Mode, Order, Unpriced};
 use crate::service::{
     Daily, DailyState, Kind, Meter, Server, ServerState, Service, Stage, StopReason, Term, TermState,
 };
@@ -71,7 +71,7 @@ pub struct ArrivingInvoice {
 
 /// Brings an account in at `now`. It is settled to then, or to right before what was due earlier and is not done.
 /// What its wallet holds pays its open invoices at once (rule 6.9).
-pub fn bring_in(arrival: Arrival, cx: &Context<'_>, now: Timestamp) -> Result<Changes, OutOfRange> {
+pub fn bring_in(arrival: Arrival, cx: &Context<'_>, now: Timestamp) -> Result<Changes, Unsettleable> {
     let mut desk = Desk::new(opened(&arrival, now), *cx);
     let Arrival { wallet, services, invoices, .. } = arrival;
     for (number, arriving) in (0..).zip(services) {
@@ -224,15 +224,14 @@ fn book_invoices(desk: &mut Desk<'_>, at: Timestamp) -> Result<(), OutOfRange> {
 }
 
 /// What was paid is booked as a period of nothing; what of this month was not billed begins to be.
-fn bring_in_period(desk: &mut Desk<'_>, index: usize, at: Timestamp, now: Timestamp) -> Result<(), OutOfRange> {
+fn bring_in_period(desk: &mut Desk<'_>, index: usize, at: Timestamp, now: Timestamp) -> Result<(), Unsettleable> {
     let number = desk.touch(index);
     let service = &desk.account.services[index];
     let paid = match &service.kind {
         Kind::Daily(daily) => daily.paid,
         Kind::Term(term) => term.paid,
         Kind::Server(_) if desk.account.trial.is_some() => {
-            begin_in_trial(desk, index, now);
-            return Ok(());
+            return Ok(begin_in_trial(desk, index, now)?);
         }
         Kind::Server(server) => return begin_server(desk, index, server.mode, server.billable_from),
     };
@@ -242,18 +241,18 @@ fn bring_in_period(desk: &mut Desk<'_>, index: usize, at: Timestamp, now: Timest
         basis: Some(Basis::PaidBefore { period: paid }),
         ..Details::default()
     };
-    desk.book(at, TransferKind::Period, Micros::ZERO, details)
+    Ok(desk.book(at, TransferKind::Period, Micros::ZERO, details)?)
 }
 
 /// A month that was billed whole has its price as the level for upgrades; else it goes on from where it stopped.
-fn begin_server(desk: &mut Desk<'_>, index: usize, mode: Mode, billed_until: Timestamp) -> Result<(), OutOfRange> {
+fn begin_server(desk: &mut Desk<'_>, index: usize, mode: Mode, billed_until: Timestamp) -> Result<(), Unsettleable> {
     let month_end = desk.account.invoiced_until.next_month_start();
     if mode == Mode::Hourly || billed_until < month_end {
         return desk.begin_billing(index, billed_until);
     }
     let service = &desk.account.services[index];
     let month_priced_at = service.created_at.max(desk.account.invoiced_until);
-    let level = desk.priced(&service.order, month_priced_at).price;
+    let level = desk.priced(&service.order, month_priced_at)?.price;
     if let Some(server) = desk.account.services[index].server_mut() {
         server.meter.level = level;
     }
@@ -261,13 +260,14 @@ fn begin_server(desk: &mut Desk<'_>, index: usize, mode: Mode, billed_until: Tim
 }
 
 /// Overage is measured from now on. What was charged for it elsewhere is in the wallet, so that none of it is new.
-fn begin_in_trial(desk: &mut Desk<'_>, index: usize, now: Timestamp) {
+fn begin_in_trial(desk: &mut Desk<'_>, index: usize, now: Timestamp) -> Result<(), Unpriced> {
     let service = &desk.account.services[index];
-    let charged = desk.overage_of(service, &service.order, now);
+    let charged = desk.overage_of(service, &service.order, now)?;
     if let Some(server) = desk.account.services[index].server_mut() {
         server.meter.overage_charged = charged;
         server.meter.measured_since = Some(now);
     }
+    Ok(())
 }
 
 #[cfg(test)]

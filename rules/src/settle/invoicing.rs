@@ -1,12 +1,12 @@
 //! The invoice at 00:00 on the 1st (rules 6.1 to 6.7).
 
 use crate::account::Account;
-use crate::basis::Basis;
+use crate::basis::{Basis, Priced};
 use crate::changes::{EventKind, TransferKind};
-use crate::desk::{Desk, Details};
+use crate::desk::{Desk, Details, Unsettleable};
 use crate::invoice::{Invoice, Line, LineKind, Tries};
 use crate::money::{Micros, OutOfRange, round_to_minor};
-use crate::prices::Mode;
+use crate::prices::{Mode, Unpriced};
 use crate::service::{Server, Service, Stretch};
 use crate::time::{Period, Timestamp};
 
@@ -18,7 +18,7 @@ pub fn next(account: &Account) -> Option<Timestamp> {
 
 impl Desk<'_> {
     /// Issues the invoice of the account, if it has lines, and pays of it what the wallet has.
-    pub fn issue_invoice(&mut self, at: Timestamp) -> Result<(), OutOfRange> {
+    pub fn issue_invoice(&mut self, at: Timestamp) -> Result<(), Unsettleable> {
         if next(&self.account).is_none_or(|due| due > at) {
             return Ok(());
         }
@@ -35,16 +35,16 @@ impl Desk<'_> {
             }
             self.touch(index);
         }
-        if lines.is_empty() { Ok(()) } else { self.write_invoice(at, lines) }
+        if lines.is_empty() { Ok(()) } else { Ok(self.write_invoice(at, lines)?) }
     }
 
     /// The lines of one server, in their order (rule 6.7); its meter starts anew.
-    fn lines_of_server(&mut self, index: usize, at: Timestamp) -> Result<Vec<Line>, OutOfRange> {
-        self.close_stretch(index, at);
+    fn lines_of_server(&mut self, index: usize, at: Timestamp) -> Result<Vec<Line>, Unsettleable> {
+        self.close_stretch(index, at)?;
         let mut lines = self.lines_waiting(index, at)?;
         let service = &self.account.services[index];
         let number = service.number;
-        let priced = self.priced(&service.order, at);
+        let priced = self.priced(&service.order, at)?;
         let Some(server) = self.account.services[index].server_mut() else { return Ok(lines) };
         server.meter.pending.clear();
         server.meter.stretches.clear();
@@ -60,12 +60,12 @@ impl Desk<'_> {
     }
 
     /// The lines that the server's meter holds for the invoice at `at`, those of nothing left out.
-    pub fn lines_waiting(&self, index: usize, at: Timestamp) -> Result<Vec<Line>, OutOfRange> {
+    pub fn lines_waiting(&self, index: usize, at: Timestamp) -> Result<Vec<Line>, Unsettleable> {
         let service = &self.account.services[index];
         let Some(server) = service.server() else { return Ok(Vec::new()) };
         let mut lines = server.meter.pending.clone();
         for stretch in &server.meter.stretches {
-            let of = self.priced_stretch(stretch);
+            let of = self.priced_stretch(stretch)?;
             let basis = Basis::Hours { of, part: stretch.period };
             lines.push(self.line(service.number, LineKind::Hours, stretch.period, basis)?);
         }
@@ -75,12 +75,12 @@ impl Desk<'_> {
     }
 
     /// A line for each metered component, of the month that ends at `at` (rule 6.6).
-    fn usage_lines(&self, service: &Service, server: &Server, at: Timestamp) -> Result<Vec<Line>, OutOfRange> {
+    fn usage_lines(&self, service: &Service, server: &Server, at: Timestamp) -> Result<Vec<Line>, Unsettleable> {
         let month = Period::month_of(at.plus_secs(-1));
         let period = Period::new(service.billed_since(at.plus_secs(-1)).max(month.from), at);
         let mut lines = Vec::new();
         for (name, usage) in &server.meter.usage {
-            let Some(component) = self.cx.prices.component(&usage.plan, name, period.from) else { continue };
+            let component = self.cx.prices.component(&usage.plan, name, period.from)?;
             let basis = Basis::Usage {
                 plan: usage.plan.clone(),
                 component: name.clone(),
@@ -133,10 +133,10 @@ impl Desk<'_> {
 
     /// Ends the running stretch of a server at `at`, split where its price list changed; the next one begins
     /// there while it runs. Neighbours of one price are one (rule 6.5).
-    pub fn close_stretch(&mut self, index: usize, at: Timestamp) {
+    pub fn close_stretch(&mut self, index: usize, at: Timestamp) -> Result<(), Unpriced> {
         let service = &self.account.services[index];
-        let Some(server) = service.server() else { return };
-        let Some(since) = server.meter.measured_since else { return };
+        let Some(server) = service.server() else { return Ok(()) };
+        let Some(since) = server.meter.measured_since else { return Ok(()) };
         let order = service.order.clone();
         // Until the trial's end a monthly server's prices are those of its creation (rule 7.3).
         let fixed_at = (server.mode == Mode::Monthly).then_some(service.created_at);
@@ -145,16 +145,13 @@ impl Desk<'_> {
             cuts.extend(self.cx.prices.changes_within(&order.plan, since, at));
         }
         cuts.push(at);
-        let parts: Vec<Stretch> = cuts
-            .windows(2)
-            .map(|cut| {
-                let price = self.cx.prices.price(&order, fixed_at.unwrap_or(cut[0]));
-                Stretch { period: Period::new(cut[0], cut[1]), price, order: order.clone() }
-            })
-            .filter(|stretch| !stretch.period.is_empty())
-            .collect();
+        let mut parts = Vec::new();
+        for period in cuts.windows(2).map(|cut| Period::new(cut[0], cut[1])).filter(|period| !period.is_empty()) {
+            let price = self.cx.prices.price(&order, fixed_at.unwrap_or(period.from))?;
+            parts.push(Stretch { period, price, order: order.clone() });
+        }
         self.touch(index);
-        let Some(server) = self.account.services[index].server_mut() else { return };
+        let Some(server) = self.account.services[index].server_mut() else { return Ok(()) };
         for part in parts {
             match server.meter.stretches.last_mut() {
                 Some(last) if last.price == part.price && last.period.to == part.period.from => {
@@ -164,9 +161,10 @@ impl Desk<'_> {
             }
         }
         server.meter.measured_since = server.is_living().then_some(at);
+        Ok(())
     }
 
-    pub fn priced_stretch(&self, stretch: &Stretch) -> crate::basis::Priced {
-        crate::basis::Priced { price: stretch.price, ..self.priced(&stretch.order, stretch.period.from) }
+    pub fn priced_stretch(&self, stretch: &Stretch) -> Result<Priced, Unpriced> {
+        Ok(Priced { price: stretch.price, ..self.priced(&stretch.order, stretch.period.from)? })
     }
 }

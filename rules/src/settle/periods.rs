@@ -50,7 +50,7 @@ impl Desk<'_> {
     /// Charges an enabled instance the day that begins at midnight `at`, or disables it (rule 4.2).
     fn bill_day(&mut self, index: usize, at: Timestamp) -> Result<(), Halt> {
         let service = &self.account.services[index];
-        let priced = self.priced(&service.order, at);
+        let priced = self.priced(&service.order, at)?;
         match self.covered(&priced.price.exact()) {
             Some(amount) => {
                 let day = Period::day_of(at);
@@ -116,7 +116,7 @@ impl Desk<'_> {
         let service = &self.account.services[index];
         let Kind::Term(term) = &service.kind else { return Ok(false) };
         let period = term.term_at(within);
-        let priced = self.priced(&service.order, period.from);
+        let priced = self.priced(&service.order, period.from)?;
         let Some(amount) = self.covered(&priced.price.exact()) else { return Ok(false) };
         let details = Details {
             service: Some(service.number),

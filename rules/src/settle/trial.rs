@@ -4,7 +4,7 @@ use crate::account::Account;
 use crate::basis::{Basis, HOURS_OF_MONTH};
 use crate::changes::{EventKind, TransferKind};
 use crate::charge::{Answer, Purpose};
-use crate::desk::{Context, Desk, Details, Halt};
+use crate::desk::{Context, Desk, Details, Halt, Unsettleable};
 use crate::invoice::LineKind;
 use crate::money::{Micros, OutOfRange, Price, round_to_minor};
 use crate::policy::try_after_outages;
@@ -90,7 +90,7 @@ impl Desk<'_> {
     }
 
     /// The trial's overage becomes lines of the first invoice; a living server is billable from now on.
-    fn bill_from_trial_end(&mut self, index: usize, at: Timestamp) -> Result<(), OutOfRange> {
+    fn bill_from_trial_end(&mut self, index: usize, at: Timestamp) -> Result<(), Unsettleable> {
         let Some(server) = self.account.services[index].server() else { return Ok(()) };
         let living = server.is_living();
         self.bill_overage(index, at)?;
@@ -102,8 +102,8 @@ impl Desk<'_> {
     }
 
     /// A line for each stretch before `at`, the trial's end or the server's (rule 7.3).
-    pub fn bill_overage(&mut self, index: usize, at: Timestamp) -> Result<(), OutOfRange> {
-        self.close_stretch(index, at);
+    pub fn bill_overage(&mut self, index: usize, at: Timestamp) -> Result<(), Unsettleable> {
+        self.close_stretch(index, at)?;
         let service = &self.account.services[index];
         let Some(server) = service.server() else { return Ok(()) };
         let cover = cover(server.meter.covered, &self.cx);
@@ -111,7 +111,7 @@ impl Desk<'_> {
         for stretch in &server.meter.stretches {
             let basis = Basis::Overage {
                 worth: worth(server.mode, stretch.price),
-                of: self.priced_stretch(stretch),
+                of: self.priced_stretch(stretch)?,
                 cover,
                 hourly: server.mode == Mode::Hourly,
                 part: stretch.period,
@@ -144,10 +144,10 @@ impl Desk<'_> {
 
     /// A server becomes billable at `at`: a monthly one owes the rest of the month (rule 6.3), an hourly one
     /// is measured from now on.
-    pub fn begin_billing(&mut self, index: usize, at: Timestamp) -> Result<(), OutOfRange> {
+    pub fn begin_billing(&mut self, index: usize, at: Timestamp) -> Result<(), Unsettleable> {
         let service = &self.account.services[index];
         let number = service.number;
-        let priced = self.priced(&service.order, at);
+        let priced = self.priced(&service.order, at)?;
         let level = priced.price;
         let rest = Period::new(at, at.next_month_start());
         let line = self.line(number, LineKind::Prorated, rest, Basis::Months { of: priced, part: rest })?;

@@ -120,7 +120,7 @@ proptest! {
         let now = start.plus_secs(secs);
         let change = |world: &mut World, books: &mut Books, (large, seats, disk, backup): (bool, i64, i64, bool)| {
             let plan = plans[usize::from(large)];
-            let has = |name: &str| world.prices.component(plan, name, now).is_some();
+            let has = |name: &str| world.prices.component(plan, name, now).is_ok();
             let quantities = [("seats", seats), ("disk", disk)].into_iter().filter(|(name, _)| has(name));
             let change = OrderChange {
                 plan: Some(plan.to_owned()),

@@ -99,7 +99,7 @@ fn amounts(books: &Books) {
 
 /// Each is of the version in force when its period begins (rule 2.4).
 fn prices(world: &World, books: &Books) {
-    let price = |of: &Priced, at: Timestamp| world.prices.price(&of.order, at);
+    let price = |of: &Priced, at: Timestamp| world.prices.price(&of.order, at).expect("a price");
     for transfer in &books.transfers {
         match (&transfer.basis, transfer.kind) {
             // The first day's part is of the version at its own second.
@@ -139,7 +139,7 @@ fn prices(world: &World, books: &Books) {
 fn at_each_second(world: &World, of: &Priced, part: Period) {
     let cuts = world.prices.changes_within(&of.order.plan, part.from, part.to);
     for at in cuts.chain([part.from]) {
-        assert_eq!(of.price, world.prices.price(&of.order, at), "{part:?} at {at}");
+        assert_eq!(Ok(of.price), world.prices.price(&of.order, at), "{part:?} at {at}");
     }
 }
 

@@ -1,7 +1,10 @@
 //! Numbers beyond the ledger's 64 bits are refused, never wrapped.
 
 use proptest::prelude::*;
-use rules::{Action, Component, Micros, Mode, OutOfRange, Plan, Progress, ReceiptKind, Refusal, Tier, Unsettleable};
+use rules::{
+    Action, Component, Micros, Mode, OutOfRange, Plan, PriceBook, Progress, ReceiptKind, Refusal, Tier, Unpriced,
+    Unsettleable,
+};
 
 use crate::invariants;
 use crate::world::{Books, World, account, adjust, at, create, list, micros, plan, usage};
@@ -35,6 +38,22 @@ fn order(units: i64) -> Action {
         plan: "plan".to_owned(),
         quantities: [("units".to_owned(), Micros::new(units))].into(),
         options: [].into(),
+    }
+}
+
+/// A list that is gone gives nothing away: what is due stays due.
+#[test]
+fn what_no_list_knows_cannot_be_settled() {
+    for mode in Mode::ALL {
+        let (mut world, mut books) = open(plan(mode, "1.00"), 10_000_000);
+        let start = at("2027-01-15T00:00:00Z");
+        assert_eq!(world.act(&mut books, &create("s", "plan"), start), Ok(Some(Ok(()))), "{mode}");
+        world.prices = PriceBook::default();
+        let before = (books.account().clone(), books.transfers.clone());
+        let unpriced = Unpriced { plan: "plan".to_owned(), name: None };
+        let settled = world.settle(&mut books, at("2027-02-15T00:00:00Z"));
+        assert_eq!(settled, Err(Unsettleable::Unpriced(unpriced)), "{mode}");
+        assert_eq!((books.account().clone(), books.transfers.clone()), before, "{mode}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! What follows from an account as it is loaded: which services are finished, that no server's time was left
-//! out of its invoices, and when what falls due.
+//! out of its invoices, what its services cost, and when what falls due.
 
 use std::collections::HashMap;
 
-use rules::{Account, Context, DueKind, Kind, Mode, Server, Timestamp, due_seconds};
+use rules::{Account, Context, DueKind, Kind, Mode, PriceBook, Server, Service, Timestamp, Unpriced, due_seconds};
 use sqlx::SqliteConnection;
 
 use super::Violation;
@@ -72,6 +72,34 @@ fn gap(server: &Server, invoiced_until: Timestamp, lines: &[Billed]) -> Option<T
         reached = reached.max(*to);
     }
     (reached < end.secs()).then(|| Timestamp::from_secs(reached))
+}
+
+/// Every order that is still to be charged has a price at the account's settled second: what no list knows parks its
+/// account once it is due.
+pub fn check_orders(accounts: &[Account], prices: &PriceBook, found: &mut Vec<Violation>) {
+    for account in accounts {
+        for service in &account.services {
+            if let Err(unpriced) = priced(service, prices, account.settled_at) {
+                let detail = format!("service {}: {unpriced}", service.number);
+                found.push(Violation::of(Some(account.id), "order_is_priced", detail));
+            }
+        }
+    }
+}
+
+fn priced(service: &Service, prices: &PriceBook, at: Timestamp) -> std::result::Result<(), Unpriced> {
+    if service.is_living() {
+        prices.price(&service.order, at)?;
+    }
+    // What a terminated server ran up is still to come.
+    let Some(server) = service.server() else { return Ok(()) };
+    for stretch in &server.meter.stretches {
+        prices.price(&stretch.order, stretch.period.from)?;
+    }
+    for (component, usage) in &server.meter.usage {
+        prices.component(&usage.plan, component, at)?;
+    }
+    Ok(())
 }
 
 /// Compares what the jobs look for with what the rules say of the accounts.

@@ -1,7 +1,7 @@
 //! Every invariant by name, with what it is part of: the numbers of `docs/operating/verify.md`, which tells what each
 //! of them is for.
 
-pub const INVARIANTS: [(&str, &str); 46] = [
+pub const INVARIANTS: [(&str, &str); 47] = [
     ("posting_is_legal", "I1"),
     ("currency_is_the_accounts", "I1"),
     ("wallet_is_its_sum", "I2"),
@@ -18,6 +18,7 @@ pub const INVARIANTS: [(&str, &str); 46] = [
     ("amount_has_a_basis", "I6"),
     ("amount_follows_from_its_basis", "I6"),
     ("price_is_its_lists", "I6"),
+    ("order_is_priced", "I6"),
     ("money_is_booked", "I7"),
     ("receipt_is_applied", "I7"),
     ("late_success_is_money", "I7"),

@@ -89,6 +89,7 @@ impl Store {
             recompute::check(&mut snapshot, range, &prices, &mut found).await?;
             let loaded = loaded(&mut snapshot, &ids, &mut found).await?;
             accounts::check(&mut snapshot, range, &loaded, &mut found).await?;
+            accounts::check_orders(&loaded, prices.book(), &mut found);
             accounts::check_due(&mut snapshot, range, &loaded, &cx, &mut found).await?;
             after = *end;
         }

@@ -44,7 +44,10 @@ fn differs(book: &PriceBook, basis: &Basis, period: Option<Period>) -> Option<St
         | Basis::Overage { of, part, .. } => priced(book, of).or_else(|| is_known(of, *part)),
         Basis::Usage { plan, component, used, included, price } => {
             let at = period?.from;
-            let listed = book.component(plan, component, at)?;
+            let listed = match book.component(plan, component, at) {
+                Ok(listed) => listed,
+                Err(unpriced) => return Some(unpriced.to_string()),
+            };
             let wanted = listed.price_of(*used);
             let is_so = listed.included == *included && wanted == *price;
             let priced = |price, included| format!("{price} for {used} of {component}, {included} included");
@@ -60,7 +63,10 @@ fn differs(book: &PriceBook, basis: &Basis, period: Option<Period>) -> Option<St
 /// The list that it names has this price.
 fn priced(book: &PriceBook, of: &Priced) -> Option<String> {
     let since = of.list.unwrap_or(Timestamp::BEGINNING);
-    let wanted = book.price(&of.order, since);
+    let wanted = match book.price(&of.order, since) {
+        Ok(wanted) => wanted,
+        Err(unpriced) => return Some(unpriced.to_string()),
+    };
     (of.price != wanted).then(|| format!("{} for {}, its list says {wanted}", of.price, of.order.plan))
 }
 
@@ -75,7 +81,7 @@ fn begins(book: &PriceBook, of: &Priced, part: Period) -> Option<String> {
 /// No other list takes effect before its part ends.
 fn lasts(book: &PriceBook, of: &Priced, part: Period) -> Option<String> {
     let later =
-        book.changes_within(&of.order.plan, part.from, part.to).find(|at| book.price(&of.order, *at) != of.price);
+        book.changes_within(&of.order.plan, part.from, part.to).find(|at| book.price(&of.order, *at) != Ok(of.price));
     later.map(|later| {
         format!("{} for {} until {}, from {later} another price was in force", of.price, of.order.plan, part.to)
     })

@@ -30,7 +30,7 @@ fn component(included: i64, cents: i64, metered: bool) -> Component {
     Component { included: units(included), tiers, metered, shrink_erases: false }
 }
 
-fn plan(mode: Mode, cents: i64, components: &[(&str, Component)]) -> Plan {
+pub fn plan(mode: Mode, cents: i64, components: &[(&str, Component)]) -> Plan {
     Plan {
         mode,
         price: rules::Micros::new(cents * 10_000),

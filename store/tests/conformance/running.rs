@@ -184,7 +184,7 @@ async fn what_holds_for_all_is_kept() {
     let both = [(&lists.0, Timestamp::BEGINNING), (&lists.1, NOW.plus_days(1))];
     store.price_lists_insert(&both, "admin", NOW).await.expect("insert");
     let price = |book: &rules::PriceBook| book.price(&crate::books::order("a"), NOW);
-    assert_eq!(price(&store.price_book().await.expect("book")), rules::Price::of(units(3)));
+    assert_eq!(price(&store.price_book().await.expect("book")), Ok(rules::Price::of(units(3))));
     let seconds: Vec<Timestamp> =
         store.price_lists().await.expect("lists").into_iter().map(|list| list.effective_at).collect();
     assert_eq!(seconds, [Timestamp::BEGINNING, NOW, NOW.plus_days(1)]);

@@ -193,6 +193,9 @@ const BREAKS: &[(&str, &[&str])] = &[
         where account_id = 1 and number = 1",
         &["price_is_its_lists"],
     ),
+    // What no list knows.
+    ("update services set plan = 'gone' where name = 't3'", &["order_is_priced"]),
+    ("update services set options = '[\"gone\"]' where name = 's3'", &["order_is_priced"]),
     // One invoice a month.
     (
         "update invoices set issued_at = (

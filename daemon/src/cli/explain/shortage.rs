@@ -31,7 +31,7 @@ impl Asked<'_> {
         let order: Order = ordered.map_or_else(|| service.service.order.clone(), |priced| priced.order.clone());
         let since = self.book.version_of(&order.plan, at);
         let list = (since != Timestamp::BEGINNING).then_some(since);
-        Ok(Priced { price: self.book.price(&order, at), order, list })
+        Ok(Priced { price: self.book.price(&order, at)?, order, list })
     }
 
     /// The wallet when the period of `service` that begins at `at` came to be charged.

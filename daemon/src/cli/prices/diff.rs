@@ -57,6 +57,9 @@ pub fn text(laid: &Laid, compared: &Comparison<'_>, most: usize) -> anyhow::Resu
         ]);
     }
     text += &format!("\n{plans}");
+    if compared.unpriced() > 0 {
+        text += &format!("\n{} of no price list; `bursar verify` names them", counted(compared.unpriced(), "service"));
+    }
     let differing = compared.accounts()?;
     if differing.is_empty() {
         return Ok(text + "\nNo account sees a difference.");
@@ -116,5 +119,6 @@ pub fn json_of(laid: &Laid, compared: &Comparison<'_>) -> anyhow::Result<Value> 
             "then": new.to_string(), "difference": new.checked_sub(old)?.to_string(), "per": "month",
         }));
     }
-    Ok(json!({ "effective_at": since(laid.since), "plans": plans, "accounts": accounts }))
+    let unpriced = compared.unpriced();
+    Ok(json!({ "effective_at": since(laid.since), "plans": plans, "accounts": accounts, "unpriced": unpriced }))
 }
