@@ -30,8 +30,7 @@ impl Job for CollectPayments {
         limit: u32,
     ) -> Result<Vec<AccountId>, JobError> {
         let mut due = office.store.accounts_due(DueKind::Collection, now, after, last, limit).await?;
-        let received = office.store.accounts_with_receipts_due(now, u32::MAX).await?;
-        due.extend(received.into_iter().filter(|id| after < *id && *id <= last));
+        due.extend(office.store.accounts_with_receipts_due(now, after, last, limit).await?);
         due.sort_unstable();
         due.dedup();
         due.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -39,9 +38,8 @@ impl Job for CollectPayments {
     }
 
     async fn due_count(office: &Office, now: Timestamp) -> Result<u64, JobError> {
-        let received = office.store.accounts_with_receipts_due(now, u32::MAX).await?.len();
-        let due = office.store.accounts_due_count(DueKind::Collection, now).await?;
-        Ok(due + u64::try_from(received).unwrap_or_default())
+        let received = office.store.accounts_with_receipts_due_count(now).await?;
+        Ok(received + office.store.accounts_due_count(DueKind::Collection, now).await?)
     }
 
     async fn work(

@@ -38,14 +38,19 @@ pub async fn preview(
     job: &Registered,
     only: Option<AccountId>,
     until: Timestamp,
-    see: impl FnMut(&Changes),
+    mut see: impl FnMut(&Changes),
 ) -> Result<Preview, JobError> {
     // A list may have been published since.
     office.reload_if_moved().await?;
     let Some((first, last)) = office.store.account_ids_range().await? else { return Ok(Preview::default()) };
     let (first, last) = only.map_or((first, last), |only| (only, only));
-    let due = (job.due)(office, until, AccountId(first.0 - 1), last, u32::MAX).await?;
-    of(office, &due, (job.due_kind, false), until, see).await
+    let (mut sum, mut after) = (Preview { slots: 1, ..Preview::default() }, AccountId(first.0 - 1));
+    loop {
+        let page = (job.due)(office, until, after, last, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(sum) };
+        after = *last;
+        sum.add(of(office, &page, (job.due_kind, false), until, &mut see).await?);
+    }
 }
 
 /// Previews what is due of one kind on any account, also what waits for a held run.
@@ -56,19 +61,19 @@ pub async fn preview_of_held(office: &Office, kind: DueKind, until: Timestamp) -
         let page = office.store.accounts_due_or_held(kind, until, after, PAGE).await?;
         let Some(last) = page.last() else { return Ok(sum) };
         after = *last;
-        let page = of(office, &page, (Some(kind), true), until, |_| {}).await?;
-        sum.add(page);
+        sum.add(of(office, &page, (Some(kind), true), until, &mut |_| {}).await?);
     }
 }
 
-const PAGE: u32 = 4096;
+/// Accounts of one look. Of most kinds each look reads all that is due, so that there should be few.
+const PAGE: u32 = 1 << 16;
 
 async fn of(
     office: &Office,
     accounts: &[AccountId],
     (kind, only_due): (Option<DueKind>, bool),
     until: Timestamp,
-    mut see: impl FnMut(&Changes),
+    see: &mut impl FnMut(&Changes),
 ) -> Result<Preview, JobError> {
     let (mut tally, mut own) = (Tally::default(), Tally::default());
     for batch in accounts.chunks(BATCH_ACCOUNTS) {

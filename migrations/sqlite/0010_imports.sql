@@ -8,6 +8,8 @@ create table imports (
     author text not null,
     -- The second as of which all its accounts are brought in.
     at integer not null,
+    -- The first second to which one of them is settled: something may take effect right behind it.
+    begins_at integer,
     accounts integer not null check (accounts >= 0),
     -- Accounts of the file that are in the books.
     up_to integer not null,

@@ -1,7 +1,10 @@
 //! Closing a month: nothing takes effect in it any more, which the database sees to.
+//!
+//! All accounts are looked at in a snapshot. The transaction that closes looks at those that came since, for it keeps
+//! everybody else waiting: an account's settled second never goes back.
 
 use rules::{AccountId, Period, Timestamp};
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::cells::{Cells, Problem};
 use crate::{Result, Store, StoreError};
@@ -39,11 +42,15 @@ pub enum CloseOutcome {
     InTheWay(Vec<InTheWay>),
 }
 
-/// $1 is the month's end. The first reads all accounts: when they are settled has no index, for every commit moves it.
-const OBSTACLES: [(&str, &str); 6] = [
-    ("not settled to the month's end", "select name from accounts where state <> 'closed' and settled_at < $1"),
+/// Of accounts behind $2. It reads all of those: when they are settled has no index, for every commit moves it.
+const NOT_SETTLED: (&str, &str) = (
+    "not settled to the month's end",
+    "select name from accounts where id > $2 and state <> 'closed' and settled_at < $1",
+);
+
+/// $1 is the month's end.
+const UNFINISHED: [(&str, &str); 3] = [
     (CUT_OFF_IMPORT, "select file as name from imports where finished_at is null and given_up_at is null and at < $1"),
-    ("parked", "select name from accounts where id in (select account_id from parked) and $1 = $1"),
     (
         "with money that came and is not in the books",
         "select name from accounts where id in (
@@ -54,10 +61,12 @@ const OBSTACLES: [(&str, &str); 6] = [
         "waiting for a card's answer",
         "select name from accounts where id in (select account_id from intents where answer is null and due_at < $1)",
     ),
-    (
-        "in a run that is held",
-        "select 'run ' || id || ' of ' || job as name from runs where state = 'held' and $1 = $1",
-    ),
+];
+
+/// Of any month.
+const STANDING: [(&str, &str); 2] = [
+    ("parked", "select name from accounts where id in (select account_id from parked)"),
+    ("in a run that is held", "select 'run ' || id || ' of ' || job as name from runs where state = 'held'"),
 ];
 
 const CLOSINGS: &str = "select month_from, month_to, closed_at, author from closings order by month_from";
@@ -83,8 +92,17 @@ impl Store {
 
     /// Closes a month, if it is the next one and nothing is in the way.
     pub async fn close_month(&self, closing: &Closing) -> Result<CloseOutcome> {
+        let mut snapshot = self.snapshot().await?;
+        let opened: Option<i64> =
+            sqlx::query_scalar("select min(recorded_at) from accounts").fetch_one(&mut *snapshot).await?;
+        let newest: Option<i64> = sqlx::query_scalar("select max(id) from accounts").fetch_one(&mut *snapshot).await?;
+        let opened = opened.map(Timestamp::from_secs);
+        if let Some(other) = refused(&mut snapshot, closing.month, opened, i64::MIN).await? {
+            return Ok(other);
+        }
+        snapshot.commit().await?;
         let mut transaction = self.write().await?;
-        if let Some(other) = refused(&mut transaction, closing.month).await? {
+        if let Some(other) = refused(&mut transaction, closing.month, opened, newest.unwrap_or(i64::MIN)).await? {
             transaction.rollback().await?;
             return Ok(other);
         }
@@ -112,38 +130,59 @@ pub async fn read(connection: &mut SqliteConnection) -> Result<Vec<Closing>> {
         .map_err(|problem| StoreError::CorruptTable { table: "closings", problem })
 }
 
-async fn refused(connection: &mut SqliteConnection, month: Period) -> Result<Option<CloseOutcome>> {
+/// What stands against closing the month: `opened` is when the first account came, and those up to `seen` are settled
+/// to the month's end as far as anybody looked.
+async fn refused(
+    connection: &mut SqliteConnection,
+    month: Period,
+    opened: Option<Timestamp>,
+    seen: i64,
+) -> Result<Option<CloseOutcome>> {
     let closings = read(connection).await?;
     if let Some(closing) = closings.iter().find(|closing| closing.month.from == month.from) {
         return Ok(Some(CloseOutcome::Already(closing.clone())));
     }
     let next = match closings.last() {
         Some(last) => Some(last.month.to),
-        // The first one is the one in which the books begin.
-        None => sqlx::query_scalar("select min(recorded_at) from accounts")
-            .fetch_one(&mut *connection)
-            .await
-            .map(|opened: Option<i64>| opened.map(|secs| Timestamp::from_secs(secs).month_start()))?,
+        None => begin(connection, opened).await?,
     };
     match next {
         None => return Ok(Some(CloseOutcome::NoBooks)),
         Some(next) if next != month.from => return Ok(Some(CloseOutcome::Before(Period::month_of(next)))),
         Some(_) => {}
     }
+    let until = month.to.secs();
     let mut obstacles = Vec::new();
-    for (what, question) in OBSTACLES {
-        let counted = format!("select count(*) from ({question})");
-        let count: i64 =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(counted)).bind(month.to.secs()).fetch_one(&mut *connection).await?;
-        if count > 0 {
-            let named = format!("select name from ({question}) order by name limit $2");
-            let named = sqlx::query_scalar(sqlx::AssertSqlSafe(named)).bind(month.to.secs()).bind(NAMED);
-            obstacles.push(InTheWay {
-                what,
-                count: count.unsigned_abs(),
-                first: named.fetch_all(&mut *connection).await?,
-            });
-        }
+    obstacles.extend(in_the_way(connection, NOT_SETTLED, &[until, seen]).await?);
+    for obstacle in UNFINISHED {
+        obstacles.extend(in_the_way(connection, obstacle, &[until]).await?);
+    }
+    for obstacle in STANDING {
+        obstacles.extend(in_the_way(connection, obstacle, &[]).await?);
     }
     Ok(if obstacles.is_empty() { None } else { Some(CloseOutcome::InTheWay(obstacles)) })
+}
+
+/// The first month is the one in which the books begin, or an earlier one that an import reaches back into.
+async fn begin(connection: &mut SqliteConnection, opened: Option<Timestamp>) -> Result<Option<Timestamp>> {
+    let arrived: Option<i64> =
+        sqlx::query_scalar("select min(begins_at) from imports").fetch_one(&mut *connection).await?;
+    let first = opened.into_iter().chain(arrived.map(Timestamp::from_secs)).min();
+    Ok(first.map(Timestamp::month_start))
+}
+
+async fn in_the_way(
+    connection: &mut SqliteConnection,
+    (what, question): (&'static str, &str),
+    cells: &[i64],
+) -> Result<Option<InTheWay>> {
+    let count = format!("select count(*) from ({question}) as found");
+    let count = cells.iter().fold(sqlx::query_scalar(AssertSqlSafe(count)), |asked, cell| asked.bind(*cell));
+    let count: i64 = count.fetch_one(&mut *connection).await?;
+    if count == 0 {
+        return Ok(None);
+    }
+    let named = format!("select name from ({question}) as found order by name limit {NAMED}");
+    let named = cells.iter().fold(sqlx::query_scalar(AssertSqlSafe(named)), |asked, cell| asked.bind(*cell));
+    Ok(Some(InTheWay { what, count: count.unsigned_abs(), first: named.fetch_all(connection).await? }))
 }

@@ -196,13 +196,15 @@ impl Store {
         }
         let to = from + u64::try_from(batch.len()).unwrap_or_default();
         let moved = sqlx::query(
-            "update imports set up_to = $3, finished_at = case when accounts = $3 then $4 end
+            "update imports set up_to = $3, finished_at = case when accounts = $3 then $4 end,
+                begins_at = case when begins_at < $5 then begins_at else $5 end
             where hash = $1 and up_to = $2 and given_up_at is null",
         )
         .bind(&import.hash)
         .bind(i64::try_from(from).unwrap_or(i64::MAX))
         .bind(i64::try_from(to).unwrap_or(i64::MAX))
         .bind(now.secs())
+        .bind(settled_to.map(Timestamp::secs))
         .execute(&mut *transaction)
         .await?;
         if moved.rows_affected() == 0 {

@@ -99,18 +99,40 @@ impl Store {
         Ok(ids.into_iter().map(AccountId).collect())
     }
 
-    /// Those of them that are not parked at `now`.
-    pub async fn accounts_with_receipts_due(&self, now: Timestamp, limit: u32) -> Result<Vec<AccountId>> {
+    /// Those of them after `after` up to `last` that are not parked at `now`, rising.
+    pub async fn accounts_with_receipts_due(
+        &self,
+        now: Timestamp,
+        after: AccountId,
+        last: AccountId,
+        limit: u32,
+    ) -> Result<Vec<AccountId>> {
         let ids: Vec<i64> = sqlx::query_scalar(concat!(
-            "select distinct account_id from receipts where applied_at is null",
+            "select distinct account_id from receipts
+            where applied_at is null and account_id > $1 and account_id <= $3",
             unless_waiting!("receipts.account_id"),
-            " order by account_id limit $1"
+            " order by account_id limit $4"
         ))
-        .bind(i64::from(limit))
+        .bind(after.0)
         .bind(now.secs())
+        .bind(last.0)
+        .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
         Ok(ids.into_iter().map(AccountId).collect())
+    }
+
+    /// How many they are, of all accounts.
+    pub async fn accounts_with_receipts_due_count(&self, now: Timestamp) -> Result<u64> {
+        let count: i64 = sqlx::query_scalar(concat!(
+            "select count(distinct account_id) from receipts where applied_at is null and received_at >= $1",
+            unless_waiting!("receipts.account_id")
+        ))
+        .bind(i64::MIN)
+        .bind(now.secs())
+        .fetch_one(self.readers())
+        .await?;
+        Ok(count.unsigned_abs())
     }
 }
 

@@ -4,7 +4,7 @@
 //! everybody else waiting. What was decided with the list and is not committed by then is refused by the revision.
 //! Each question reads from the second at which the list took effect.
 
-use rules::{Basis, Candidate, Timestamp};
+use rules::{Basis, Candidate, PriceBook, Timestamp};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
@@ -102,55 +102,92 @@ const PAGE: i64 = 1_000;
 /// Cells of a row's place.
 const PLACE: usize = 3;
 
+/// A list that nothing was charged by when it was looked at, with how far every account was then.
+pub struct Look {
+    lists: Vec<PublishedList>,
+    place: usize,
+    marks: Vec<Mark>,
+}
+
 impl Store {
     /// Marks a list as withdrawn, or says what stands against it.
     pub async fn price_list_withdraw(&self, id: i64, by: &str, reason: &str, now: Timestamp) -> Result<Withdrawal> {
         loop {
             // The long look first, in a snapshot: meanwhile everybody else writes.
-            let mut snapshot = self.snapshot().await?;
-            let lists = read_all(&mut snapshot).await?;
-            let Some(place) = lists.iter().position(|list| list.id == id) else { return Ok(Withdrawal::NoSuchList) };
-            if lists[place].withdrawn.is_some() {
-                return Ok(Withdrawal::Already);
+            match self.price_list_look(id).await? {
+                Err(stands) => return Ok(stands),
+                Ok(look) => {
+                    if let Some(ended) = self.price_list_withdraw_looked(&look, by, reason, now).await? {
+                        return Ok(ended);
+                    }
+                }
             }
-            if let Some(needed) = needed_by(&lists, place) {
-                return Ok(needed);
-            }
-            let others = lists.iter().enumerate().filter(|(index, _)| *index != place).map(|(_, list)| list.clone());
-            let (with, without) = (laid(lists.iter().cloned())?, laid(others)?);
-            let (since, list) = (lists[place].effective_at, &lists[place].list);
-            let candidate = Candidate { since, list, with: &with, without: &without };
-            if let Some(importing) = importing(&mut snapshot).await? {
-                return Ok(importing);
-            }
-            let marks = marks(&mut snapshot).await?;
-            if let Some(used) = used(&mut snapshot, &candidate).await? {
-                return Ok(Withdrawal::Used(used));
-            }
-            snapshot.commit().await?;
-
-            let mut transaction = self.write().await?;
-            if read_all(&mut transaction).await? != lists {
-                continue;
-            }
-            if let Some(importing) = importing(&mut transaction).await? {
-                return Ok(importing);
-            }
-            if let Some(used) = used_since(&mut transaction, &candidate, &marks).await? {
-                return Ok(Withdrawal::Used(used));
-            }
-            sqlx::query(
-                "update price_lists set withdrawn_at = $2, withdrawn_by = $3, withdrawal_reason = $4 where id = $1",
-            )
-            .bind(id)
-            .bind(now.secs())
-            .bind(by)
-            .bind(reason)
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await?;
-            return Ok(Withdrawal::Done);
         }
+    }
+
+    /// Looks for all that stands against withdrawing a list.
+    pub async fn price_list_look(&self, id: i64) -> Result<std::result::Result<Look, Withdrawal>> {
+        let mut snapshot = self.snapshot().await?;
+        let lists = read_all(&mut snapshot).await?;
+        let Some(place) = lists.iter().position(|list| list.id == id) else { return Ok(Err(Withdrawal::NoSuchList)) };
+        if lists[place].withdrawn.is_some() {
+            return Ok(Err(Withdrawal::Already));
+        }
+        if let Some(needed) = needed_by(&lists, place) {
+            return Ok(Err(needed));
+        }
+        if let Some(importing) = importing(&mut snapshot).await? {
+            return Ok(Err(importing));
+        }
+        let look = Look { marks: marks(&mut snapshot).await?, lists, place };
+        let (with, without) = look.books()?;
+        let found = used(&mut snapshot, &look.candidate(&with, &without)).await?;
+        Ok(found.map_or(Ok(look), |used| Err(Withdrawal::Used(used))))
+    }
+
+    /// Withdraws it, if nothing was charged by it since. None if other lists came or went meanwhile: look again.
+    pub async fn price_list_withdraw_looked(
+        &self,
+        look: &Look,
+        by: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Option<Withdrawal>> {
+        let (with, without) = look.books()?;
+        let mut transaction = self.write().await?;
+        if read_all(&mut transaction).await? != look.lists {
+            return Ok(None);
+        }
+        if let Some(importing) = importing(&mut transaction).await? {
+            return Ok(Some(importing));
+        }
+        if let Some(used) = used_since(&mut transaction, &look.candidate(&with, &without), &look.marks).await? {
+            return Ok(Some(Withdrawal::Used(used)));
+        }
+        sqlx::query(
+            "update price_lists set withdrawn_at = $2, withdrawn_by = $3, withdrawal_reason = $4 where id = $1",
+        )
+        .bind(look.lists[look.place].id)
+        .bind(now.secs())
+        .bind(by)
+        .bind(reason)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Some(Withdrawal::Done))
+    }
+}
+
+impl Look {
+    /// The price book with the list, and the one without it.
+    fn books(&self) -> Result<(PriceBook, PriceBook)> {
+        let others = self.lists.iter().enumerate().filter(|(index, _)| *index != self.place);
+        Ok((laid(self.lists.iter().cloned())?, laid(others.map(|(_, list)| list.clone()))?))
+    }
+
+    fn candidate<'a>(&'a self, with: &'a PriceBook, without: &'a PriceBook) -> Candidate<'a> {
+        let PublishedList { effective_at: since, list, .. } = &self.lists[self.place];
+        Candidate { since: *since, list, with, without }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::program::{Daemon, Ended, repository, run, wait_until};
+use crate::support::program::{Daemon, Ended, bursar, repository, run, wait_until};
 use jobs::Clock;
 
 const OPTIONS: [&str; 3] = ["opt-ann", "opt-bad", "opt-cid"];
@@ -108,6 +108,21 @@ fn a_corrupt_row_parks_its_account_and_the_others_are_billed() {
     wait_until("nobody is parked", || remedy().is_none());
     assert_eq!(daemon.terminate().0, Some(0));
     assert_eq!(run(&["verify", "--database-url", &url(&books)]).status, Some(0));
+}
+
+/// The books are somebody's who has its process: the environment is anybody's to set.
+#[test]
+fn the_author_of_a_change_is_its_user() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let books = folder.path().join("books.db");
+    evening(&books);
+    let mut pause = bursar(&["jobs", "pause", "bill_instances", "--reason", "test", "--database-url", &url(&books)]);
+    let paused = pause.env_remove("SUDO_USER").env("USER", "mallory").env("LOGNAME", "mallory").output().expect("run");
+    assert!(paused.status.success(), "{paused:?}");
+    // That needed no daemon.
+    let asked = run(&["doctor", "--database-url", &url(&books)]);
+    assert!(asked.out.contains("bill_instances is paused since"), "{asked:?}");
+    assert!(asked.out.contains(" by cli:") && !asked.out.contains("mallory"), "{asked:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use store::{ServiceFilter, Store};
 
 use crate::cli::act::{act_or_preview, load};
+use crate::cli::author::author;
 use crate::cli::books::{self, Books, NotNow};
 use crate::cli::deposit::deposit;
 use crate::cli::rows::{
@@ -169,7 +170,7 @@ pub async fn run(args: AccountArgs) -> anyhow::Result<u8> {
             deposit(&books.office_for_changes().await?, &name, amount, &reference).await?
         }
         AccountCommand::Adjust { name, amount, reason } => {
-            change(books, &name, Action::Adjust { amount, author: books::author(), reason }).await?
+            change(books, &name, Action::Adjust { amount, author: author(), reason }).await?
         }
         AccountCommand::Suspend { name, reason } => {
             let reason = match reason {

@@ -1,6 +1,5 @@
 //! The books that a command works on, beside the daemon that serves them.
 
-use std::env;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -136,13 +135,6 @@ fn refuse_anothers(database: &Path) -> anyhow::Result<()> {
         file.uid(),
         own.uid()
     )
-}
-
-/// Who gave the command, for the books: `cli:ann`.
-pub fn author() -> String {
-    let user =
-        ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
-    format!("cli:{}", user.unwrap_or_else(|| "unknown".to_owned()))
 }
 
 /// The account of that name.

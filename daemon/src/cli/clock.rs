@@ -3,7 +3,8 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::cli::books::{self, Books, NotNow};
+use crate::cli::author::author;
+use crate::cli::books::{Books, NotNow};
 use crate::cli::{DONE, Format};
 use crate::tables::written;
 
@@ -48,7 +49,7 @@ pub async fn run(args: ClockArgs) -> anyhow::Result<u8> {
             args.format.print(&json, &text)?;
         }
         ClockCommand::Confirm => {
-            if !store.clock_confirm(now, &books::author()).await? {
+            if !store.clock_confirm(now, &author()).await? {
                 return Err(NotNow("nobody doubts the clock".to_owned()).into());
             }
             let json = json!({ "confirmed": true, "now": written(now) });

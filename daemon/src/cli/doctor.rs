@@ -6,7 +6,7 @@ use std::path::Path;
 use ::jobs::{Clock, JOBS, Office, Registered, Wakes, next_slot};
 use rules::Timestamp;
 use serde_json::json;
-use store::{Import, JobControl, RunState};
+use store::{Import, JobControl, Run, RunState, Shard};
 
 use crate::cli::books::{ALIVE_SECS, Books};
 use crate::cli::import::{HASH_START, unfinished_import};
@@ -138,10 +138,49 @@ async fn runs(office: &Office, now: Timestamp, findings: &mut Findings) -> anyho
             findings.ill("slot", format!("{} has not run since {slot} was due", job.name), "see the daemon's log");
         }
     }
+    unattended(office, &controls, now, findings).await?;
     if findings.0.len() == before {
-        findings.well("runs", "no slot is missing, none failed, none is held, no job is paused");
+        findings.well("runs", "no slot is missing, none failed, none is held or waits for a worker, no job is paused");
     }
     Ok(())
+}
+
+/// Runs on which nobody works, though they are not held nor their job paused.
+async fn unattended(
+    office: &Office,
+    controls: &[JobControl],
+    now: Timestamp,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let is_paused = |job: &str| controls.iter().any(|control| control.job == job && control.pause.is_some());
+    for run in office.store.runs_unfinished().await? {
+        if run.state == RunState::Held || is_paused(&run.job) {
+            continue;
+        }
+        let resumed = controls.iter().find(|control| control.job == run.job).map(|control| control.slots_after);
+        let shards = office.store.shards(run.id).await?;
+        let since = last_worked_on(&run, &shards).max(resumed.filter(|at| *at <= now).unwrap_or(run.opened_at));
+        if now.secs() - since.secs() > LATE_SECS {
+            let found = format!(
+                "nobody works on run {} of {} since {since}: it is {}, {} of {} done",
+                run.id.0,
+                run.job,
+                run.state.name(),
+                shards.iter().map(|shard| shard.done).sum::<u64>(),
+                run.total
+            );
+            let remedy = format!("bursar runs show {}; see the daemon's log, and start it anew", run.id.0);
+            findings.ill("run", found, remedy);
+        }
+    }
+    Ok(())
+}
+
+/// Up to when a worker has claimed a part of it, or since when it waits for one.
+fn last_worked_on(run: &Run, shards: &[Shard]) -> Timestamp {
+    let claims = shards.iter().flat_map(|shard| [shard.claimed_until, shard.finished_at]);
+    let waits = [Some(run.opened_at), Some(run.starts_at), run.released_at, run.started_at];
+    claims.chain(waits).flatten().max().unwrap_or(run.opened_at)
 }
 
 /// The first slot of a job that came some time ago and has no run. Up to when it was resumed, or its schedule edited,
@@ -200,6 +239,55 @@ async fn imports(office: &Office, findings: &mut Findings) -> anyhow::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_run_without_workers_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("books.db").display());
+        let at = |secs| Timestamp::from_secs(1_800_000_000 + secs);
+        let store = store::Store::open(&url, store::Opening::scratch(at(0))).await.expect("books");
+        let cards = std::sync::Arc::new(providers::NoCards);
+        let office = Office::open(store, Clock::system(), rules::Policy::default(), cards).await.expect("an office");
+        let account = rules::AccountId(1);
+        let new = store::NewRun {
+            job: "bill_instances",
+            due_kind: None,
+            slot: None,
+            asked_by: "test",
+            starts_at: at(0),
+            retry_of: None,
+            covered: &[],
+            preview: None,
+            held_for: None,
+            shards: &[(account, account)],
+            total: 1,
+            now: at(0),
+        };
+        let run = office.store.run_open(&new).await.expect("asked").expect("a run").id;
+        let found = async |now: i64, controls: &[JobControl]| {
+            let mut findings = Findings::default();
+            unattended(&office, controls, at(now), &mut findings).await.expect("looked");
+            findings.0.pop().map(|finding| (finding.found, finding.remedy.expect("a remedy")))
+        };
+        assert_eq!(found(600, &[]).await, None);
+        let (told, remedy) = found(601, &[]).await.expect("it is named");
+        assert!(told.contains("run 1 of bill_instances") && told.contains("it is queued, 0 of 1 done"), "{told}");
+        assert!(remedy.starts_with("bursar runs show 1"), "{remedy}");
+        // A claim that stands is somebody's; one that is over is nobody's.
+        office.store.shard_claim(run, 0, "w", at(700), at(1000)).await.expect("asked").expect("claimed");
+        assert_eq!((found(1600, &[]).await, found(1601, &[]).await.is_some()), (None, true));
+        let mut control = JobControl {
+            job: "bill_instances".to_owned(),
+            cron: String::new(),
+            cron_since: at(0),
+            slots_after: at(0),
+            pause: Some(store::Pause { at: at(0), by: "ann".to_owned(), reason: "test".to_owned() }),
+        };
+        assert_eq!(found(9000, std::slice::from_ref(&control)).await, None, "it waits for its job");
+        (control.pause, control.slots_after) = (None, at(8500));
+        assert_eq!(found(9000, std::slice::from_ref(&control)).await, None, "it is back at work");
+        assert!(found(9101, &[control]).await.is_some());
+    }
 
     #[test]
     fn a_resumed_job_misses_no_slot_of_its_pause() {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use store::{InvoiceRow, InvoiceState, Store};
 
 use crate::cli::act::act_or_preview;
+use crate::cli::author::author;
 use crate::cli::books::{self, Books};
 use crate::cli::printed;
 use crate::cli::reference::{self, Reference, Referred};
@@ -189,7 +190,7 @@ async fn correct(
     action: impl FnOnce(InvoiceNumber, String, String) -> Action,
 ) -> anyhow::Result<(Value, String)> {
     let (id, invoice) = args.which.find(&books.store().await?).await?;
-    let action = action(invoice.number, books::author(), args.reason.clone());
+    let action = action(invoice.number, author(), args.reason.clone());
     let (mut json, mut text) = act_or_preview(books, args.preview, &action, async |_| Ok(id)).await?;
     json["printed_total"] = invoice.printed_total.map(|total| total.in_minor(invoice.currency)).into();
     if let Some(came) = printed::elsewhere(&invoice) {

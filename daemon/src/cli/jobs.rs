@@ -8,6 +8,7 @@ use rules::{Changes, Micros, Timestamp, TransferKind};
 use serde_json::json;
 use store::{JobControl, Run, RunState};
 
+use crate::cli::author::author;
 use crate::cli::books::{self, Books, NotNow};
 use crate::cli::runs::{previewed, summed};
 use crate::cli::{DONE, Format, LIMIT_MAX};
@@ -351,7 +352,7 @@ async fn enqueue(books: &Books, asked: &Asked, format: Format) -> anyhow::Result
         Some(name) => Some(books::account(&office.store, name).await?),
         None => None,
     };
-    let author = books::author();
+    let author = author();
     let order = RunOrder { starts_at, only, ..RunOrder::by(&author, now) };
     let run = open_run(&office, asked.job, &order, now).await?;
     let Some(run) = run else { anyhow::bail!("no run was opened") };
@@ -380,7 +381,7 @@ async fn pause(books: &Books, which: &Which, reason: &str, format: Format) -> an
     store.jobs_enrol(&schedules, now).await?;
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
     for job in jobs {
-        let paused = store.job_pause(job.name, &books::author(), reason, now).await?;
+        let paused = store.job_pause(job.name, &author(), reason, now).await?;
         lines.push(format!("{} {}", job.name, if paused { "is paused" } else { "was paused already" }));
         rows.push(json!({ "job": job.name, "paused": true, "before": !paused }));
     }

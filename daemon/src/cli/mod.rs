@@ -4,6 +4,7 @@
 mod account;
 mod act;
 mod ask;
+mod author;
 mod books;
 mod check;
 mod clock;

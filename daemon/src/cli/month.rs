@@ -6,7 +6,8 @@ use rules::{AccountId, Period, Timestamp};
 use serde_json::{Value, json};
 use store::{CUT_OFF_IMPORT, CloseOutcome, Closing, InTheWay, RunState};
 
-use crate::cli::books::{self, Books, NotNow, Refused};
+use crate::cli::author::author;
+use crate::cli::books::{Books, NotNow, Refused};
 use crate::cli::import::unfinished_import;
 use crate::cli::report::{month, month_name};
 use crate::cli::{DONE, Format};
@@ -26,10 +27,10 @@ pub struct BooksArgs {
 enum BooksCommand {
     /// Close a month: nothing takes effect in it any more
     ///
-    /// Months close in order, the first one being that in which the books begin, each of them once. Accounts
-    /// that nobody touched since are settled to its end first. It is not closed while an account is not settled
-    /// or is parked, an import was cut off, money that came is not in the books, a card has not answered or a run
-    /// is held.
+    /// Months close in order, the first one being that in which the books begin or that an import reaches back
+    /// into, each of them once. Accounts that nobody touched since are settled to its end first. It is not closed
+    /// while an account is not settled or is parked, an import was cut off, money that came is not in the books, a
+    /// card has not answered or a run is held.
     ///
     /// Example:
     ///   bursar books close 2026-03
@@ -67,7 +68,7 @@ async fn close(office: &Office, month: Period, format: Format) -> anyhow::Result
     if !held {
         settle_behind(office, month.to).await?;
     }
-    let closing = Closing { month, closed_at: office.clock.now(), author: books::author() };
+    let closing = Closing { month, closed_at: office.clock.now(), author: author() };
     match office.store.close_month(&closing).await? {
         CloseOutcome::Closed => {
             format.print(&closing_json(&closing), &format!("{name} is closed."))?;

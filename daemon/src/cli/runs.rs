@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use store::{Counts, Moved, Run, RunId, RunState, Store};
 
 use crate::cli::ask::confirmed;
-use crate::cli::books::{self, Books, NotNow};
+use crate::cli::author::author;
+use crate::cli::books::{Books, NotNow};
 use crate::cli::jobs::refuse_paused;
 use crate::cli::out::say;
 use crate::cli::{DONE, FAILED, Format, NOT_NOW};
@@ -314,7 +315,7 @@ async fn release(books: &Books, id: RunId, yes: bool, format: Format) -> anyhow:
         }
     }
     let released = yes || confirmed("Release it?")?;
-    if released && release_run(&office, &run, &books::author(), office.clock.now()).await?.is_none() {
+    if released && release_run(&office, &run, &author(), office.clock.now()).await?.is_none() {
         return Err(NotNow("somebody released it meanwhile".to_owned()).into());
     }
     let preview = ahead.as_ref().map(previewed);
@@ -367,7 +368,7 @@ async fn open_again(office: &Office, old: &Run) -> anyhow::Result<Run> {
     };
     // Parked accounts wait for their next try: it is now.
     office.store.parked_retry(now).await?;
-    let author = books::author();
+    let author = author();
     let order = RunOrder { retry_of: Some(old.id), only, ..RunOrder::by(&author, now) };
     let run = open_run(office, job, &order, now).await?;
     run.ok_or_else(|| anyhow::anyhow!("no run was opened"))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use store::{ServiceFilter, ServiceRow, Store};
 
 use crate::cli::act::act_or_preview;
+use crate::cli::author::author;
 use crate::cli::books::{self, Books};
 use crate::cli::printed::Names;
 use crate::cli::rows::{
@@ -219,7 +220,7 @@ pub async fn run(args: ServiceArgs) -> anyhow::Result<u8> {
             apply(books, Action::Cancel { service, when }, false).await?
         }
         ServiceCommand::Void { name: service, reason, preview } => {
-            apply(books, Action::Void { service, author: books::author(), reason }, preview).await?
+            apply(books, Action::Void { service, author: author(), reason }, preview).await?
         }
         ServiceCommand::Usage { name: service, component, quantity } => {
             apply(books, Action::Usage { service, component, quantity }, false).await?

@@ -304,6 +304,31 @@ async fn nothing_comes_into_a_month_that_is_closed_and_none_is_closed_over_an_im
     assert_eq!(bring(1, "bob").await, Brought::Closed(month.to));
 }
 
+/// What an import brings may take effect months before it was written: those are the first to be closed.
+#[tokio::test]
+async fn the_first_month_is_the_earliest_that_an_import_reaches_into() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let import = import(1);
+    store
+        .import_begin(&import, &Default::default(), &Default::default(), store.revision().await.expect("one"))
+        .await
+        .expect("begun");
+    let now = NOW.plus_days(100);
+    let brought = store.import_batch(&import, 0, &[arriving("ann", 5)], Revision::FIRST, now).await.expect("asked");
+    assert_eq!(brought, Brought::Written);
+    let month = rules::Period::month_of(NOW);
+    books.try_sql(&format!("update accounts set settled_at = {}", now.secs())).await.expect("settled");
+    let close = async |month: rules::Period| {
+        let closing = Closing { month, closed_at: now, author: "ann".to_owned() };
+        store.close_month(&closing).await.expect("asked")
+    };
+    assert_eq!(close(rules::Period::month_of(now)).await, CloseOutcome::Before(month));
+    assert_eq!(close(month).await, CloseOutcome::Closed);
+    let next = rules::Period::month_of(month.to);
+    assert_eq!(close(next).await, CloseOutcome::Closed);
+}
+
 #[tokio::test]
 async fn a_series_goes_on_from_any_number_until_its_first_one_is_given() {
     let books = Books::new().await;

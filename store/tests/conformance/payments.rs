@@ -22,7 +22,11 @@ async fn a_receipt_is_taken_and_applied_once() {
     assert_eq!(books.store.accounts_with_receipts(10).await.expect("list"), [ann.id]);
     books.store.park(ann.id, "it broke", NOW, NOW.plus_secs(60)).await.expect("park");
     for (later, wanted) in [(59, &[][..]), (60, &[ann.id])] {
-        let due = books.store.accounts_with_receipts_due(NOW.plus_secs(later), 10).await.expect("list");
+        let at = NOW.plus_secs(later);
+        let due =
+            books.store.accounts_with_receipts_due(at, AccountId(0), AccountId(i64::MAX), 10).await.expect("list");
+        let count = books.store.accounts_with_receipts_due_count(at).await.expect("a count");
+        assert_eq!(usize::try_from(count), Ok(due.len()));
         assert_eq!(due, wanted);
     }
     books.store.unpark(&[ann.id]).await.expect("unpark");

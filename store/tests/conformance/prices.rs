@@ -124,10 +124,19 @@ async fn a_list_that_something_was_charged_by_is_not_withdrawn() {
     charge.service = Some(number);
     charge.period = Some(whole);
     charge.basis = Some(Basis::Share { of, part: whole, whole: day });
+    // It is charged right after somebody looked whether it can be withdrawn.
+    let Ok(look) = store.price_list_look(2).await.expect("looked") else { panic!("nothing was charged by it") };
     let outcomes = store.commit(&[Commit { changes: decided, due: NOTHING_DUE }], stamp, None).await.expect("commit");
     assert_eq!(outcomes, [Outcome::Written]);
+    let late = store.price_list_withdraw_looked(&look, "bob", "a slip", NOW).await.expect("asked");
+    assert!(matches!(late, Some(Withdrawal::Used(_))), "{late:?}");
     let withdrawn = store.price_list_withdraw(2, "bob", "a slip", NOW).await.expect("asked");
     let Withdrawal::Used(by) = withdrawn else { panic!("{withdrawn:?}") };
     assert!(by.starts_with("account `ann`: service `s1`: period 1/1 of "), "{by}");
     assert_eq!(store.price_lists().await.expect("lists")[1].withdrawn, None);
+    // Another list was published since somebody looked: the look counts no more.
+    store.price_list_insert(&list("other", 1), NOW, "ann", NOW).await.expect("a list");
+    let Ok(look) = store.price_list_look(3).await.expect("looked") else { panic!("nothing was charged by it") };
+    store.price_list_insert(&list("third", 1), NOW, "ann", NOW).await.expect("a list");
+    assert_eq!(store.price_list_withdraw_looked(&look, "bob", "a slip", NOW).await.expect("asked"), None);
 }

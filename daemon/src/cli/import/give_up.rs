@@ -8,7 +8,8 @@ use store::{GivenUp, Import, Store};
 
 use super::{HASH_START, ImportArgs};
 use crate::cli::DONE;
-use crate::cli::books::{Refused, author, refuse_doubted_clock};
+use crate::cli::author::author;
+use crate::cli::books::{Refused, refuse_doubted_clock};
 use crate::import::Source;
 use crate::input::BadInput;
 

@@ -12,7 +12,8 @@ use rules::{Currency, Micros, Timestamp};
 use serde_json::{Value, json};
 use store::{GivenUp, Import};
 
-use crate::cli::books::{Books, NotNow, Refused, author, refuse_doubted_clock};
+use crate::cli::author::author;
+use crate::cli::books::{Books, NotNow, Refused, refuse_doubted_clock};
 use crate::cli::check::refuse;
 use crate::cli::rows::with_currency;
 use crate::cli::{DONE, Format};

@@ -5,7 +5,8 @@ use store::{Published, Store};
 
 use super::{ApplyArgs, Laid, diff, refused, since};
 use crate::cli::ask::confirmed;
-use crate::cli::books::{NotNow, author};
+use crate::cli::author::author;
+use crate::cli::books::NotNow;
 use crate::cli::out::say;
 use crate::cli::{DONE, FAILED, Format};
 

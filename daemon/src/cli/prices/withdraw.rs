@@ -5,7 +5,8 @@ use store::Withdrawal;
 
 use super::WithdrawArgs;
 use crate::cli::DONE;
-use crate::cli::books::{Refused, author};
+use crate::cli::author::author;
+use crate::cli::books::Refused;
 use crate::cli::import::unfinished_import;
 use crate::input::BadInput;
 
