@@ -49,8 +49,7 @@ const NOT_SETTLED: (&str, &str) = (
 );
 
 /// $1 is the month's end.
-const UNFINISHED: [(&str, &str); 3] = [
-    (CUT_OFF_IMPORT, "select file as name from imports where finished_at is null and given_up_at is null and at < $1"),
+const UNFINISHED: [(&str, &str); 2] = [
     (
         "with money that came and is not in the books",
         "select name from accounts where id in (
@@ -63,8 +62,9 @@ const UNFINISHED: [(&str, &str); 3] = [
     ),
 ];
 
-/// Of any month.
-const STANDING: [(&str, &str); 2] = [
+/// Of any month: the accounts that an import has still to bring may reach back into each of them.
+const STANDING: [(&str, &str); 3] = [
+    (CUT_OFF_IMPORT, "select file as name from imports where finished_at is null and given_up_at is null"),
     ("parked", "select name from accounts where id in (select account_id from parked)"),
     ("in a run that is held", "select 'run ' || id || ' of ' || job as name from runs where state = 'held'"),
 ];

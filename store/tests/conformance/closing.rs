@@ -129,6 +129,14 @@ async fn what_is_in_the_way_is_named() {
     assert_eq!(in_the_way().await, [("waiting for a card's answer", 1, "bob".to_owned())]);
     life.books.try_sql("delete from intents where key = '2/9'").await.expect("done");
 
+    // What it has still to bring may be settled to this month, long before the second that its file is of.
+    let import = "insert into imports (hash, file, author, at, begins_at, accounts, up_to) values ";
+    let import = format!("{import} ('h', 'move.jsonl', 'ann', {}, {due}, 2, 1)", now.secs());
+    life.books.try_sql(&import).await.expect("begun");
+    assert_eq!(in_the_way().await, [("import that was cut off", 1, "move.jsonl".to_owned())]);
+    let give_up = "update imports set given_up_at = 1793000000, given_up_by = 'ann', given_up_reason = 'lost'";
+    life.books.try_sql(give_up).await.expect("given up");
+
     let new = NewRun {
         job: "bill_instances",
         due_kind: None,
