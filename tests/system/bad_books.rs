@@ -110,7 +110,7 @@ fn a_corrupt_row_parks_its_account_and_the_others_are_billed() {
     assert_eq!(run(&["verify", "--database-url", &url(&books)]).status, Some(0));
 }
 
-/// The books are somebody's who has its process: the environment is anybody's to set.
+/// Who logged in or has the process: the environment is anybody's to set.
 #[test]
 fn the_author_of_a_change_is_its_user() {
     let folder = tempfile::tempdir().expect("a folder");
