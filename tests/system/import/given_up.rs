@@ -31,6 +31,7 @@ fn one_that_cannot_go_on_is_given_up_and_is_in_the_way_of_nothing() {
     for (arguments, told) in [
         (&["many.jsonl", "--give-up"][..], "--reason"),
         (&["many.jsonl", "--reason", "lost"], "--give-up"),
+        (&["many.jsonl", "--yes"], "--give-up"),
         (&["many.jsonl", "--give-up", "--reason", " "], "not empty"),
         (
             &["other.jsonl", "--give-up", "--reason", "lost"],
@@ -39,8 +40,15 @@ fn one_that_cannot_go_on_is_given_up_and_is_in_the_way_of_nothing() {
     ] {
         books.refuses(arguments, 2, &[told]);
     }
+    // Nobody is there to be asked; what is given up is told all the same.
+    let asked = books.import(&["many.jsonl", "--give-up", "--reason", "lost"]);
+    assert!(asked.status == Some(2) && asked.err.contains("give --yes"), "{asked:?}");
+    let stake = format!(", begun by test as of {}: 0 of its 2 accounts are in the books", month.plus_secs(-60));
+    assert!(asked.out.contains(&file) && asked.out.contains(&stake), "{asked:?}");
+    assert!(doctor().contains(&way_out));
     let give_up = || -> Value {
-        let done = books.import(&["many.jsonl", "--give-up", "--reason", "its list is lost", "--format", "json"]);
+        let reason = ["--reason", "its list is lost", "--yes", "--format", "json"];
+        let done = books.import(&[&["many.jsonl", "--give-up"][..], &reason].concat());
         assert_eq!((done.status, done.err.as_str()), (Some(0), ""));
         serde_json::from_str(&done.out).expect("JSON")
     };

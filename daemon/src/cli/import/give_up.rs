@@ -7,50 +7,81 @@ use serde_json::{Value, json};
 use store::{GivenUp, Import, Store};
 
 use super::{HASH_START, ImportArgs};
-use crate::cli::DONE;
+use crate::cli::ask::confirmed;
 use crate::cli::author::author;
 use crate::cli::books::{Refused, refuse_doubted_clock};
+use crate::cli::out::say;
+use crate::cli::{DONE, FAILED, Format};
 use crate::import::Source;
 use crate::input::BadInput;
 
 pub async fn run(args: &ImportArgs, reason: &str) -> anyhow::Result<u8> {
     let store = args.books.store().await?;
-    refuse_doubted_clock(&store).await?;
-    let same = Source::of(&args.file).ok().map(|source| source.hash);
-    let import = find(store.imports().await?, &args.file, same.as_deref())?;
-    let now = GivenUp { at: Clock::system().now(), by: author(), reason: reason.to_owned() };
-    let ended = give_up(&store, &import, &now).await;
+    let ended = decide(&store, args, reason).await;
     store.close().await;
-    let (import, is_new) = ended?;
-    args.format.print(&told_json(&import, is_new), &told(&import, is_new))?;
-    Ok(DONE)
+    let (import, outcome) = ended?;
+    args.format.print(&told_json(&import, outcome), &told(&import, outcome))?;
+    Ok(if outcome == Outcome::Kept { FAILED } else { DONE })
 }
 
-/// Gives it up, unless that was done before or it came to its end; the import, and whether this gave it up.
-async fn give_up(store: &Store, import: &Import, given_up: &GivenUp) -> anyhow::Result<(Import, bool)> {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    GivenUp,
+    /// It was given up before.
+    NothingChanges,
+    /// Who was asked said no.
+    Kept,
+}
+
+async fn decide(store: &Store, args: &ImportArgs, reason: &str) -> anyhow::Result<(Import, Outcome)> {
+    refuse_doubted_clock(store).await?;
+    let same = Source::of(&args.file).ok().map(|source| source.hash);
+    let import = find(store.imports().await?, &args.file, same.as_deref())?;
+    if import.is_unfinished() {
+        // Who is asked sees it first.
+        if args.format == Format::Table {
+            say(at_stake(&import))?;
+        }
+        if !args.yes && !confirmed("Give it up?")? {
+            return Ok((import, Outcome::Kept));
+        }
+    }
+    let now = GivenUp { at: Clock::system().now(), by: author(), reason: reason.to_owned() };
+    give_up(store, &import, &now).await
+}
+
+/// Gives it up, unless that was done before or it came to its end.
+async fn give_up(store: &Store, import: &Import, given_up: &GivenUp) -> anyhow::Result<(Import, Outcome)> {
     let is_new = store.import_give_up(&import.hash, given_up).await?;
     let import = store.import(&import.hash).await?.unwrap_or_else(|| import.clone());
     if let Some(finished_at) = import.finished_at {
         let why = format!("{} was brought in whole at {finished_at}: there is nothing to give up", import.file);
         return Err(Refused { code: "import_is_finished", why }.into());
     }
-    Ok((import, is_new))
+    Ok((import, if is_new { Outcome::GivenUp } else { Outcome::NothingChanges }))
 }
 
-/// The import that is named by its file, as it was given or by the last part of that, or by the start of its hash;
-/// `same` is the hash of what stands in that file now. One that may go on comes before those that ended.
+/// The import of what stands in the file now, whose hash is `same`. If there is none: the one of a file that was given
+/// by this name, or else by one that ends in it, or with a hash that begins so; one that may go on comes before those
+/// that ended.
 fn find(imports: Vec<Import>, name: &Path, same: Option<&str>) -> Result<Import, BadInput> {
+    if let Some(import) = imports.iter().find(|import| same == Some(&import.hash)) {
+        return Ok(import.clone());
+    }
     let text = name.display().to_string();
-    let is_named = |import: &&Import| {
-        let file = Path::new(&import.file);
-        let is_its_file = file == name || file.file_name() == Some(name.as_os_str());
-        is_its_file || import.hash.starts_with(&text) || same == Some(&import.hash)
+    let is_given = |import: &Import| Path::new(&import.file) == name;
+    let is_named = |import: &Import| {
+        let by_hash = text.len() >= HASH_START && import.hash.starts_with(&text);
+        by_hash || Path::new(&import.file).file_name() == Some(name.as_os_str())
     };
     let open = || imports.iter().filter(|import| import.is_unfinished());
-    let mut named: Vec<&Import> = open().filter(is_named).collect();
-    if named.is_empty() {
-        named = imports.iter().filter(is_named).collect();
-    }
+    let tiers: [Vec<&Import>; 4] = [
+        open().filter(|import| is_given(import)).collect(),
+        imports.iter().filter(|import| is_given(import)).collect(),
+        open().filter(|import| is_named(import)).collect(),
+        imports.iter().filter(|import| is_named(import)).collect(),
+    ];
+    let named = tiers.into_iter().find(|named| !named.is_empty()).unwrap_or_default();
     match named.as_slice() {
         [import] => Ok((*import).clone()),
         [] if open().next().is_none() => {
@@ -67,18 +98,32 @@ fn find(imports: Vec<Import>, name: &Path, same: Option<&str>) -> Result<Import,
     }
 }
 
+/// What is given up: whose, and how far it came.
+fn at_stake(import: &Import) -> String {
+    let Import { author, at, up_to, accounts, .. } = import;
+    format!(
+        "The import of {}, begun by {author} as of {at}: {up_to} of its {accounts} accounts are in the books.\n\
+         To give it up is for good: the same file is refused from then on.",
+        listed([import].into_iter())
+    )
+}
+
 /// As in `move.jsonl (0123456789ab)`.
 fn listed<'a>(imports: impl Iterator<Item = &'a Import>) -> String {
     let each = imports.map(|import| format!("{} ({})", import.file, import.hash.get(..HASH_START).unwrap_or_default()));
     each.collect::<Vec<_>>().join(", ")
 }
 
-fn told_json(import: &Import, is_new: bool) -> Value {
+fn told_json(import: &Import, outcome: Outcome) -> Value {
     let given_up = import.given_up.as_ref();
     json!({
         "file": import.file,
         "hash": import.hash,
-        "outcome": if is_new { "given_up" } else { "nothing_changes" },
+        "outcome": match outcome {
+            Outcome::GivenUp => "given_up",
+            Outcome::NothingChanges => "nothing_changes",
+            Outcome::Kept => "kept",
+        },
         "as_of": import.at.to_string(),
         "accounts": import.accounts,
         "there": import.up_to,
@@ -88,10 +133,14 @@ fn told_json(import: &Import, is_new: bool) -> Value {
     })
 }
 
-fn told(import: &Import, is_new: bool) -> String {
+fn told(import: &Import, outcome: Outcome) -> String {
     let Import { file, up_to, accounts, .. } = import;
-    if let Some(GivenUp { at, by, reason }) = import.given_up.as_ref().filter(|_| !is_new) {
-        return format!("The import of {file} was given up at {at} by {by}: {reason}. Nothing changes.");
+    match (outcome, import.given_up.as_ref()) {
+        (Outcome::GivenUp, _) => {}
+        (Outcome::NothingChanges, Some(GivenUp { at, by, reason })) => {
+            return format!("The import of {file} was given up at {at} by {by}: {reason}. Nothing changes.");
+        }
+        (Outcome::NothingChanges | Outcome::Kept, _) => return "Nothing was given up.".to_owned(),
     }
     let there = match *up_to {
         0 => "none of its accounts came in".to_owned(),
@@ -128,18 +177,29 @@ mod tests {
                 import("1a", "old.jsonl", done),
                 import("1b", "old.jsonl", None),
                 import("1c", "done.jsonl", done),
+                import("1d", "new.jsonl", done),
+                import("1e", "other/new.jsonl", None),
             ]
         };
-        let found = |name: &str| find(imports(), Path::new(name), None).map(|import| import.hash[..2].to_owned());
-        for (name, hash) in [
-            ("/tmp/move.jsonl", "ab"),
-            ("other/move.jsonl", "ac"),
-            ("acac", "ac"),
-            ("old.jsonl", "1b"),
-            ("1a1a", "1a"),
-            ("done.jsonl", "1c"),
+        let found = |name: &str, same: Option<&str>| {
+            let same = same.map(|same| same.repeat(32));
+            find(imports(), Path::new(name), same.as_deref()).map(|import| import.hash[..2].to_owned())
+        };
+        for (name, same, hash) in [
+            ("/tmp/move.jsonl", None, "ab"),
+            ("other/move.jsonl", None, "ac"),
+            ("acacacacacac", None, "ac"),
+            ("old.jsonl", None, "1b"),
+            ("1a1a1a1a1a1a", None, "1a"),
+            ("done.jsonl", None, "1c"),
+            // Of two that are named so, the one that is named by all of its name.
+            ("new.jsonl", None, "1d"),
+            // What is in a file that is there goes before every name.
+            ("new.jsonl", Some("ac"), "ac"),
+            ("move.jsonl", Some("1c"), "1c"),
+            ("new.jsonl", Some("ff"), "1d"),
         ] {
-            assert_eq!(found(name).map_err(|problem| problem.0), Ok(hash.to_owned()), "{name}");
+            assert_eq!(found(name, same).map_err(|problem| problem.0), Ok(hash.to_owned()), "{name} {same:?}");
         }
         for (name, told) in [
             (
@@ -147,10 +207,11 @@ mod tests {
                 "several imports are named so; give the start of one's hash: /tmp/move.jsonl (abababababab), \
                  other/move.jsonl (acacacacacac)",
             ),
-            ("a", "several imports are named so"),
+            ("a", "those that are not finished: /tmp/move.jsonl (abababababab), "),
+            ("acacacacaca", "no import of it was begun"),
             ("none.jsonl", "those that are not finished: /tmp/move.jsonl (abababababab), "),
         ] {
-            let refused = found(name).expect_err("refused").0;
+            let refused = found(name, None).expect_err("refused").0;
             assert!(refused.starts_with(&format!("file `{name}`: ")) && refused.contains(told), "{refused}");
         }
         let none = find(Vec::new(), Path::new("move.jsonl"), None).expect_err("refused").0;

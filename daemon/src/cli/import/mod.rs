@@ -21,7 +21,7 @@ use crate::import::{Checked, Contended, Looked, Source, bring_in, look};
 use crate::input::{BadInput, Problems, arguments};
 use crate::tables::counted;
 
-/// Of a file's hash, so much tells it from others.
+/// Of a file's hash, so much tells it from others, and fewer characters may be a name.
 pub const HASH_START: usize = 12;
 
 #[derive(clap::Args)]
@@ -30,7 +30,8 @@ pub struct ImportArgs {
     books: Books,
     /// The accounts, in JSON Lines; the format is in docs/operating/import.md
     ///
-    /// To give an import up: its file as it was named, or the start of its hash, as `bursar doctor` shows them.
+    /// To give an import up: its file, or where that is lost, its name as it was given or the start of its hash, as
+    /// `bursar doctor` shows them.
     file: PathBuf,
     /// Check the file and show what it comes to; writes nothing
     #[arg(long)]
@@ -44,6 +45,9 @@ pub struct ImportArgs {
     /// Why it is given up, for who looks later
     #[arg(long, value_name = "TEXT", requires = "give_up", value_parser = arguments::text)]
     reason: Option<String>,
+    /// Give it up without being asked
+    #[arg(long, requires = "give_up")]
+    yes: bool,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
