@@ -15,6 +15,8 @@ pub struct PlanDifference {
     /// Of its term; 1 for the other modes.
     pub months: u32,
     pub services: u64,
+    /// Of the services, those that only the new book has a price for: they come from nothing.
+    pub unpriced_until_now: u64,
     pub old: Price,
     pub new: Price,
 }
@@ -43,7 +45,7 @@ pub struct Comparison<'a> {
     old: &'a PriceBook,
     new: &'a PriceBook,
     at: Timestamp,
-    known: HashMap<Order, (Price, Price)>,
+    known: HashMap<Order, (Option<Price>, Price)>,
     plans: BTreeMap<(String, &'static str), PlanDifference>,
     accounts: BTreeMap<String, (Currency, Monthly)>,
 }
@@ -63,20 +65,23 @@ impl<'a> Comparison<'a> {
             Some(prices) => *prices,
             None => {
                 let order = &service.order;
-                let (Ok(old), Ok(new)) = (self.old.price(order, self.at), self.new.price(order, self.at)) else {
+                let Ok(new) = self.new.price(order, self.at) else {
                     self.unpriced += 1;
                     return;
                 };
-                let prices = (old, new);
+                let prices = (self.old.price(order, self.at).ok(), new);
                 self.known.insert(order.clone(), prices);
                 prices
             }
         };
         let mode = service.mode();
         let months = if let Kind::Term(term) = &service.kind { term.months } else { 1 };
-        let none = PlanDifference { mode, months, services: 0, old: Price::ZERO, new: Price::ZERO };
+        let (is_new, old) = (old.is_none(), old.unwrap_or(Price::ZERO));
+        let none =
+            PlanDifference { mode, months, services: 0, unpriced_until_now: 0, old: Price::ZERO, new: Price::ZERO };
         let plan = self.plans.entry((service.order.plan.clone(), currency.code())).or_insert(none);
         plan.services += 1;
+        plan.unpriced_until_now += u64::from(is_new);
         plan.old = plan.old + old;
         plan.new = plan.new + new;
         if old != new {
@@ -91,7 +96,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Services that one of the books has no price for: they are compared with nothing.
+    /// Services that the new book has no price for either: they are compared with nothing.
     pub const fn unpriced(&self) -> u64 {
         self.unpriced
     }
@@ -173,5 +178,17 @@ mod tests {
             accounts.iter().map(|one| (one.account.as_str(), one.new.get() - one.old.get())).collect();
         assert_eq!(more, [("bob", 73_000_000), ("ann", 36_500_000)]);
         assert!(Comparison::new(&old, &old, Timestamp::from_secs(0)).accounts().expect("in range").is_empty());
+    }
+
+    #[test]
+    fn what_no_list_priced_until_now_comes_from_nothing() {
+        let (old, new) = (PriceBook::default(), book(1_200_000));
+        let mut compared = Comparison::new(&old, &new, Timestamp::from_secs(0));
+        compared.add("ann", Currency::USD, &service(DailyState::Enabled));
+        let plan = compared.plans()[&("dms".to_owned(), "USD")];
+        assert_eq!((plan.services, plan.unpriced_until_now, compared.unpriced()), (1, 1, 0));
+        assert_eq!((plan.old, plan.new.to_string()), (Price::ZERO, "1.20".into()));
+        let accounts = compared.accounts().expect("in range");
+        assert_eq!((accounts[0].old.get(), accounts[0].new.get()), (0, 36_500_000));
     }
 }

@@ -110,6 +110,40 @@ fn a_corrupt_row_parks_its_account_and_the_others_are_billed() {
     assert_eq!(run(&["verify", "--database-url", &url(&books)]).status, Some(0));
 }
 
+/// What no price list knows is never free: its account waits for a list that names it.
+#[test]
+fn an_account_whose_option_no_list_knows_is_mended_by_a_list() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let books = folder.path().join("books.db");
+    evening(&books);
+    overwrite(&books, b"dms{}[\"opt-bad\"]", b"dms{}[\"opt-new\"]");
+    let list = folder.path().join("new.toml");
+    let options = [&OPTIONS[..], &["opt-new"]].concat().join(" = \"0.50\"\n");
+    let plan =
+        format!("[[plans]]\nid = \"dms\"\nmode = \"daily\"\nprice = \"2.40\"\n[plans.options]\n{options} = \"0.50\"\n");
+    fs::write(&list, plan).expect("written");
+    let _daemon = Daemon::start(&["--database-url", &url(&books)]);
+    let told = |arguments: &[&str]| run(&[arguments, &["--database-url", &url(&books)]].concat());
+    wait_until("it is parked", || told(&["doctor"]).out.contains("1 parked, the first `bad`"));
+    let verified = told(&["verify"]);
+    assert!(verified.status == Some(1) && verified.out.contains("order_is_priced"), "{verified:?}");
+
+    let list = list.to_str().expect("UTF-8");
+    let tomorrow = Clock::system().now().plus_days(1).to_string();
+    let compared = told(&["prices", "diff", list, "--effective-at", &tomorrow]);
+    assert!(compared.out.contains("1 service of `dms` in USD: not priced until now"), "{compared:?}");
+    assert!(!compared.out.contains("No account sees a difference"), "{compared:?}");
+    let applied =
+        told(&["prices", "apply", list, "--effective-at", &Clock::system().now().plus_days(1).to_string(), "--yes"]);
+    assert_eq!((applied.status, applied.err.as_str()), (Some(0), ""), "{applied:?}");
+    let retried = told(&["runs", "retry", "--parked"]);
+    assert_eq!(retried.status, Some(0), "{retried:?}");
+    wait_until("nobody is parked", || !told(&["doctor"]).out.contains("1 parked"));
+    wait_until("it is billed", || told(&["statement", "bad"]).out.contains("2.90"));
+    let verified = told(&["verify"]);
+    assert_eq!(verified.status, Some(0), "{verified:?}");
+}
+
 /// Who logged in or has the process: the environment is anybody's to set.
 #[test]
 fn the_author_of_a_change_is_its_user() {

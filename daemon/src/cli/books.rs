@@ -1,5 +1,6 @@
 //! The books that a command works on, beside the daemon that serves them.
 
+use std::borrow::Cow;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,17 @@ pub struct Books {
 }
 
 impl Books {
+    /// A command of the program on the same books, to be typed into a shell.
+    pub fn command(&self, words: &[&str]) -> String {
+        let options = [
+            ("--config", self.config.as_ref().map(|file| file.display().to_string())),
+            ("--database-url", self.database_url.clone()),
+        ];
+        let given = options.into_iter().filter_map(|(option, value)| Some(format!(" {option} {}", quoted(&value?))));
+        let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+        format!("bursar {}{}", words.join(" "), given.collect::<String>())
+    }
+
     /// The configuration, with the database that this command is for.
     pub fn configuration(&self) -> anyhow::Result<Config> {
         let shipped = || Some(PathBuf::from(SHIPPED_CONFIG)).filter(|path| path.exists());
@@ -93,6 +105,15 @@ impl Books {
             last => refuse_silent(&office, last)?,
         }
         Ok(office)
+    }
+}
+
+/// A word as a shell takes it for one and nothing else.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:=@%+,".contains(letter);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")).into(),
     }
 }
 
@@ -151,4 +172,21 @@ pub async fn owner(store: &Store, service: &str) -> anyhow::Result<AccountId> {
     found.ok_or_else(|| {
         BadInput(format!("service `{service}`: there is no such service; see `bursar services list`")).into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_for_the_same_books_and_for_a_shell() {
+        let mut books = Books { config: None, database_url: None };
+        assert_eq!(books.command(&["import", "move.jsonl"]), "bursar import move.jsonl");
+        books.config = Some(PathBuf::from("my books.toml"));
+        books.database_url = Some("sqlite:b.db".to_owned());
+        assert_eq!(
+            books.command(&["import", "it's $(here); a.jsonl"]),
+            r"bursar import 'it'\''s $(here); a.jsonl' --config 'my books.toml' --database-url sqlite:b.db"
+        );
+    }
 }

@@ -59,7 +59,7 @@ pub async fn run(args: DoctorArgs) -> anyhow::Result<u8> {
     runs(&office, now, &mut findings).await?;
     accounts(&office, &mut findings).await?;
     prices(&office, now, &mut findings).await?;
-    imports(&office, &mut findings).await?;
+    imports(&args.books, &office, &mut findings).await?;
     findings.well("cards", "no payment provider yet: no card can be saved outside the simulator");
     office.store.close().await;
     print(&findings, args.format)?;
@@ -222,13 +222,13 @@ async fn prices(office: &Office, now: Timestamp, findings: &mut Findings) -> any
     Ok(())
 }
 
-async fn imports(office: &Office, findings: &mut Findings) -> anyhow::Result<()> {
+async fn imports(books: &Books, office: &Office, findings: &mut Findings) -> anyhow::Result<()> {
     let before = findings.0.len();
     for import in office.store.imports().await?.iter().filter(|import| import.is_unfinished()) {
         let Import { file, hash, up_to, accounts, .. } = import;
         let hash = hash.get(..HASH_START).unwrap_or_default();
         let found = format!("{up_to} of {accounts} accounts of {file} ({hash}) are in the books");
-        findings.ill("import", found, format!("if it does not run: {}", unfinished_import(file)));
+        findings.ill("import", found, format!("if it does not run: {}", unfinished_import(books, file)));
     }
     if findings.0.len() == before {
         findings.well("imports", "none was cut off");

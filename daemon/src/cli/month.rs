@@ -48,7 +48,7 @@ pub async fn run(args: BooksArgs) -> anyhow::Result<u8> {
     match args.command {
         BooksCommand::Close { month } => {
             let office = args.books.office_for_changes().await?;
-            close(&office, month, args.format).await
+            close(&args.books, &office, month, args.format).await
         }
         BooksCommand::List => {
             let closings = args.books.store().await?.closings().await?;
@@ -59,7 +59,7 @@ pub async fn run(args: BooksArgs) -> anyhow::Result<u8> {
     }
 }
 
-async fn close(office: &Office, month: Period, format: Format) -> anyhow::Result<u8> {
+async fn close(books: &Books, office: &Office, month: Period, format: Format) -> anyhow::Result<u8> {
     let (name, now) = (month_name(month), office.clock.now());
     if now < month.to {
         return Err(NotNow(format!("{name} ends at {}", month.to)).into());
@@ -86,7 +86,7 @@ async fn close(office: &Office, month: Period, format: Format) -> anyhow::Result
             Err(NotNow("there are no accounts yet, so there is no month to close".to_owned()).into())
         }
         CloseOutcome::InTheWay(reasons) => {
-            let reasons: Vec<String> = reasons.iter().map(in_the_way).collect();
+            let reasons: Vec<String> = reasons.iter().map(|reason| in_the_way(books, reason)).collect();
             Err(NotNow(format!("{name} cannot be closed yet:\n  {}", reasons.join("\n  "))).into())
         }
     }
@@ -104,11 +104,11 @@ async fn settle_behind(office: &Office, until: Timestamp) -> anyhow::Result<()> 
     }
 }
 
-fn in_the_way(reason: &InTheWay) -> String {
+fn in_the_way(books: &Books, reason: &InTheWay) -> String {
     let more = reason.count.saturating_sub(u64::try_from(reason.first.len()).unwrap_or(u64::MAX));
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let way_out = match reason.first.first().filter(|_| reason.what == CUT_OFF_IMPORT) {
-        Some(file) => format!("; {}", unfinished_import(file)),
+        Some(file) => format!("; {}", unfinished_import(books, file)),
         None => String::new(),
     };
     format!("{} {}: {}{more}{way_out}", reason.count, reason.what, reason.first.join(", "))

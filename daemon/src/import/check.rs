@@ -201,8 +201,8 @@ impl AtOnce {
         let settled_at = changes.account.settled_at;
         if let Some(open_from) = open_from.filter(|open_from| settled_at < *open_from) {
             return Err(format!(
-                "what of it falls due at {} lies in a month that is closed: have it done in the old books, and say \
-                 what is due from {open_from} on",
+                "what of it falls due at {} is not after {open_from}, the end of a month that is closed: have it done \
+                 in the old books, and say what is due after {open_from}",
                 settled_at.plus_secs(1)
             ));
         }

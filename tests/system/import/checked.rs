@@ -65,7 +65,15 @@ fn nothing_comes_into_a_month_that_is_closed_and_no_number_is_skipped() {
     );
     let totals = r#"{"kind": "totals", "accounts": 1, "services": 1}"#.to_owned();
     let behind = books.file("behind.jsonl", &[account.clone(), term, totals]);
-    books.refuses(&[&behind], 2, &["behind.jsonl:1: what of it falls due at", "in a month that is closed"]);
+    books.refuses(&[&behind], 2, &["behind.jsonl:1: what of it falls due at", "a month that is closed"]);
+    // Paid right to its end: what is due at that second belongs to the old books too.
+    let daily = format!(
+        r#"{{"kind": "service", {of}, "name": "ann-2", "plan": "dms", "created_at": "{anchor}", "paid_until": "{month}"}}"#
+    );
+    let totals = r#"{"kind": "totals", "accounts": 1, "services": 1}"#.to_owned();
+    let at_its_end = books.file("end.jsonl", &[account.clone(), daily, totals]);
+    let told = format!("what of it falls due at {month} is not after {month}, the end of a month that is closed");
+    books.refuses(&[&at_its_end], 2, &[&told, &format!("say what is due after {month}")]);
     books.refuses(&[&behind, "--as-of", &last.to_string()], 2, &[&last.to_string(), &month.to_string()]);
 
     // What was issued then is brought in today.

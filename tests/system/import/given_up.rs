@@ -16,7 +16,7 @@ fn one_that_cannot_go_on_is_given_up_and_is_in_the_way_of_nothing() {
     let daemon = Daemon::start(&["--database-url", &books.url]);
     wait_until("it is ready", || daemon.log().contains("ready"));
     let told = |command: &str| run_on(&books.url, command);
-    let way_out = format!("or give it up: `bursar import {file} --give-up --reason TEXT`");
+    let way_out = format!("or give it up: `bursar import {file} --give-up --database-url {} --reason TEXT`", books.url);
     let doctor = || told("doctor --format json").out;
     assert!(doctor().contains(&way_out) && doctor().contains("0 of 2 accounts of "), "{}", doctor());
     let close = || told(&format!("books close {last}"));
@@ -45,6 +45,7 @@ fn one_that_cannot_go_on_is_given_up_and_is_in_the_way_of_nothing() {
     assert!(asked.status == Some(2) && asked.err.contains("give --yes"), "{asked:?}");
     let stake = format!(", begun by test as of {}: 0 of its 2 accounts are in the books", month.plus_secs(-60));
     assert!(asked.out.contains(&file) && asked.out.contains(&stake), "{asked:?}");
+    assert!(asked.out.contains("with the next numbers of series and the plans of its own"), "{asked:?}");
     assert!(doctor().contains(&way_out));
     let give_up = || -> Value {
         let reason = ["--reason", "its list is lost", "--yes", "--format", "json"];

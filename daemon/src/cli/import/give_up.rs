@@ -103,7 +103,8 @@ fn at_stake(import: &Import) -> String {
     let Import { author, at, up_to, accounts, .. } = import;
     format!(
         "The import of {}, begun by {author} as of {at}: {up_to} of its {accounts} accounts are in the books.\n\
-         To give it up is for good: the same file is refused from then on.",
+         To give it up is for good: the same file is refused from then on.\n\
+         What is in the books stays, with the next numbers of series and the plans of its own that it began with.",
         listed([import].into_iter())
     )
 }
@@ -150,7 +151,8 @@ fn told(import: &Import, outcome: Outcome) -> String {
         ),
     };
     format!(
-        "The import of {file} is given up: {there}.\nThe others may come in a file of their own, with its own totals."
+        "The import of {file} is given up: {there}.\nThe next numbers that it gave to series and the plans of its own \
+         stay too.\nThe others may come in a file of their own, with its own totals."
     )
 }
 

@@ -155,8 +155,11 @@ fn amounts(sums: &BTreeMap<String, Micros>) -> String {
 }
 
 /// What to do about one that was cut off.
-pub fn unfinished_import(file: &str) -> String {
-    format!("go on by `bursar import {file}`, or give it up: `bursar import {file} --give-up --reason TEXT`")
+pub fn unfinished_import(books: &Books, file: &str) -> String {
+    // What begins with a dash is no option.
+    let file = if file.starts_with('-') { format!("./{file}") } else { file.to_owned() };
+    let go_on = books.command(&["import", &file]);
+    format!("go on by `{go_on}`, or give it up: `{} --reason TEXT`", books.command(&["import", &file, "--give-up"]))
 }
 
 fn was_given_up(import: &Import, given_up: &GivenUp, line: usize) -> Refused {

@@ -57,6 +57,10 @@ pub fn text(laid: &Laid, compared: &Comparison<'_>, most: usize) -> anyhow::Resu
         ]);
     }
     text += &format!("\n{plans}");
+    for ((plan, currency), sums) in compared.plans().iter().filter(|(_, sums)| sums.unpriced_until_now > 0) {
+        let services = counted(sums.unpriced_until_now, "service");
+        text += &format!("\n{services} of `{plan}` in {currency}: not priced until now, compared with nothing paid");
+    }
     if compared.unpriced() > 0 {
         text += &format!("\n{} of no price list; `bursar verify` names them", counted(compared.unpriced(), "service"));
     }
@@ -106,7 +110,8 @@ pub fn json_of(laid: &Laid, compared: &Comparison<'_>) -> anyhow::Result<Value> 
         .iter()
         .map(|((plan, currency), sums)| {
             json!({
-                "plan": plan, "currency": currency, "services": sums.services, "now": amount(sums.old),
+                "plan": plan, "currency": currency, "services": sums.services,
+                "not_priced_until_now": sums.unpriced_until_now, "now": amount(sums.old),
                 "then": amount(sums.new), "difference": amount(sums.new - sums.old), "per": per(sums.mode, sums.months),
             })
         })

@@ -34,7 +34,7 @@ pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
         Withdrawal::Importing(file) => {
             let why = format!(
                 "the import of {file} was checked with list {id} and is not finished: {}",
-                unfinished_import(&file)
+                unfinished_import(&args.books, &file)
             );
             return Err(Refused { code: "in_use", why }.into());
         }
