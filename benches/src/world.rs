@@ -11,6 +11,8 @@ use rules::{
 };
 use store::{Commit, Opening, Stamp, Store};
 
+const BOOKS: &str = "books.db";
+
 /// Accounts of one commit.
 const BATCH: usize = 200;
 
@@ -53,18 +55,23 @@ pub fn create(service: String, plan: &str) -> Action {
 /// An office over a throwaway file.
 pub struct World {
     pub office: Office,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
     pub async fn new(start: Timestamp, opening: Opening) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let url = format!("sqlite:{}", folder.path().join("books.db").display());
+        let url = format!("sqlite:{}", folder.path().join(BOOKS).display());
         let store = Store::open(&url, opening).await?;
         store.price_list_insert(&plans(), Timestamp::BEGINNING, "bench", start).await?;
         let cards = Arc::new(ScriptedCards::default());
         let office = Office::open(store, Clock::simulated(start), Policy::default(), cards).await?;
-        Ok(Self { office, _folder: folder })
+        Ok(Self { office, folder })
+    }
+
+    /// The file of the books.
+    pub fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join(BOOKS)
     }
 
     pub async fn open(&self, names: impl Iterator<Item = String>, at: Timestamp) -> anyhow::Result<Vec<AccountId>> {

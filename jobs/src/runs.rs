@@ -1,7 +1,7 @@
 //! Runs: opening them for what is due, and working off their shards.
 
 use rules::{AccountId, Timestamp};
-use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, Wake};
+use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, StoreError, Wake};
 
 use crate::error::JobError;
 use crate::job::Registered;
@@ -17,6 +17,9 @@ const SHARD_ACCOUNTS: i64 = 4096;
 
 /// For how long a worker that shows no progress keeps its shard.
 const CLAIM_SECS: i64 = 60;
+
+/// By so much two daemons' clocks may differ.
+const SKEW_SECS: i64 = 60;
 
 /// What a run is opened for.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +144,8 @@ pub async fn work_shard(
     shard: u32,
     worker: &str,
 ) -> Result<ShardWork, JobError> {
-    let now = office.clock.trusted()?;
+    let begins = office.store.run(run).await?.map_or(Timestamp::BEGINNING, |run| run.starts_at);
+    let now = not_before(begins, office.clock.trusted()?);
     if is_paused(office, job.name).await? {
         return Ok(ShardWork { tally: Tally::default(), end: ShardEnd::Stopped });
     }
@@ -153,7 +157,13 @@ pub async fn work_shard(
     let before_first = AccountId(claimed.first.0 - 1);
     let due = (job.due)(office, now, before_first, claimed.last, u32::MAX).await?;
     let mut progress = progress_of(claimed);
-    let (tally, stopped) = work_batches(office, job, &mut progress, &due).await?;
+    let (tally, stopped) = match work_batches(office, job, begins, &mut progress, &due).await {
+        Err(JobError::Store(StoreError::ClaimLost { run, shard })) => {
+            tracing::warn!(run, shard, worker, "too slow: another worker has the shard now");
+            return Ok(ShardWork { tally: Tally::default(), end: ShardEnd::NotOurs });
+        }
+        worked => worked?,
+    };
     if stopped {
         return Ok(ShardWork { tally, end: ShardEnd::Stopped });
     }
@@ -161,10 +171,16 @@ pub async fn work_shard(
     Ok(ShardWork { tally, end: if left > 0 { ShardEnd::Done } else { ShardEnd::RunDone } })
 }
 
+/// The second to work by. Another daemon, whose clock is a little ahead, may have opened the run: then it is that late.
+fn not_before(begins: Timestamp, now: Timestamp) -> Timestamp {
+    if begins.secs() - now.secs() <= SKEW_SECS { now.max(begins) } else { now }
+}
+
 fn progress_of(claimed: Shard) -> ShardProgress {
     ShardProgress {
         run: claimed.run,
         shard: claimed.shard,
+        worker: claimed.claimed_by.unwrap_or_default(),
         up_to: claimed.up_to,
         done: claimed.done,
         moved: claimed.moved,
@@ -177,6 +193,7 @@ fn progress_of(claimed: Shard) -> ShardProgress {
 async fn work_batches(
     office: &Office,
     job: &Registered,
+    begins: Timestamp,
     progress: &mut ShardProgress,
     due: &[AccountId],
 ) -> Result<(Tally, bool), JobError> {
@@ -185,7 +202,7 @@ async fn work_batches(
         if office.stop.is_asked() || is_paused(office, job.name).await? {
             return Ok((tally, true));
         }
-        let now = office.clock.trusted()?;
+        let now = not_before(begins, office.clock.trusted()?);
         progress.claimed_until = Some(now.plus_secs(CLAIM_SECS));
         match (job.work)(office, batch, now, Some(&mut *progress)).await {
             Ok(worked) => tally.merge(worked),
@@ -204,6 +221,7 @@ async fn work_batches(
 pub async fn rewake(office: &Office, gone: Option<&str>, now: Timestamp) -> Result<usize, JobError> {
     office.store.runs_heal(now).await?;
     let controls = office.store.job_controls().await?;
+    let alive = office.store.workers_alive().await?;
     let mut wakes = Vec::new();
     for run in office.store.runs_unfinished().await? {
         if run.state == RunState::Held || run.starts_at > now || paused(&controls, &run.job) {
@@ -211,6 +229,8 @@ pub async fn rewake(office: &Office, gone: Option<&str>, now: Timestamp) -> Resu
         }
         for shard in office.store.shards(run.id).await? {
             let lost = gone.is_some() && shard.claimed_by.as_deref() == gone;
+            let is_dead = |worker: &String| alive.as_ref().is_some_and(|alive| !alive.contains(worker));
+            let lost = lost || shard.claimed_by.as_ref().is_some_and(is_dead);
             let idle = lost || shard.claimed_until.is_none_or(|until| until <= now);
             if shard.finished_at.is_none() && idle {
                 wakes.push(Wake { job: run.job.clone(), run: Some(run.id), slot: run.slot, shard: Some(shard.shard) });
@@ -223,8 +243,6 @@ pub async fn rewake(office: &Office, gone: Option<&str>, now: Timestamp) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use store::StoreError;
-
     use super::*;
     use crate::slots::open_slot;
     use crate::testing::{Bench, Books, WORKER, at, named};

@@ -20,6 +20,9 @@ const OUTAGE_SECS: i64 = 12 * rules::HOUR;
 const BEAT_SECS: i64 = 30;
 const REWAKE_SECS: i64 = 60;
 
+/// Where other daemons may die, what they were at is looked after more often.
+const TAKE_OVER_SECS: i64 = 3;
+
 const COLLECTION: &str = crate::collect_payments::CollectPayments::NAME;
 
 /// What is next, of each job.
@@ -30,6 +33,7 @@ pub struct Scheduler {
     jobs: Vec<Next>,
     beat_at: Timestamp,
     rewake_at: Timestamp,
+    take_over_at: Timestamp,
     first: bool,
     last: Timestamp,
 }
@@ -58,7 +62,7 @@ impl Scheduler {
     /// A start: every slot may have been missed, and every shard of `worker` lost its worker.
     pub fn new(worker: &str, now: Timestamp) -> Self {
         let jobs = vec![Next { at: now, nudged: false }; JOBS.len()];
-        Self { worker: worker.to_owned(), jobs, beat_at: now, rewake_at: now, first: true, last: now }
+        Self { worker: worker.to_owned(), jobs, beat_at: now, rewake_at: now, take_over_at: now, first: true, last: now }
     }
 
     /// Money waits for a card's answer: collection runs at the next tick, without waiting for its slot.
@@ -120,6 +124,13 @@ impl Scheduler {
                 Err(error) => ticked.problems.push(("parked", error)),
             }
         }
+        if self.take_over_at <= now {
+            match take_over(office, now).await {
+                Ok(woken) => ticked.woken += woken,
+                Err(error) => ticked.problems.push(("take over", error)),
+            }
+            self.take_over_at = now.plus_secs(TAKE_OVER_SECS);
+        }
         for (job, next) in JOBS.iter().zip(&mut self.jobs) {
             if job.wakes == Wakes::Sweep && (next.at <= now || next.nudged) {
                 match sweep(office, job, next, now).await {
@@ -162,6 +173,15 @@ impl Scheduler {
         self.rewake_at = now.plus_secs(REWAKE_SECS);
         Ok(woken)
     }
+}
+
+/// Wakes the shards of daemons that died, where there are others.
+async fn take_over(office: &Office, now: Timestamp) -> Result<usize, JobError> {
+    let store = &office.store;
+    if !store.is_shared() || store.runs_unfinished().await?.is_empty() || store.wakes_waiting().await? > 0 {
+        return Ok(0);
+    }
+    rewake(office, None, now).await
 }
 
 fn after(job: &Registered, now: Timestamp) -> Timestamp {

@@ -60,7 +60,7 @@ create table brought_in_invoices (
 
 create trigger brought_in_invoice_is_marked before insert on brought_in_invoices
 when not exists (
-    select 1 from invoices where account_id = new.account_id and number = new.number and brought_in = 1
+    select 1 from invoices where account_id = new.account_id and number = new.number and brought_in
 )
 begin
     select raise(abort, 'brought_in_invoice_is_marked');

@@ -47,7 +47,7 @@ end;
 
 -- What has no public number yet: short, and in the order in which the numbers are given.
 create index invoices_without_number on invoices (issued_at, account_id)
-    where public_number is null and brought_in = 0;
+    where public_number is null and not brought_in;
 create index credit_notes_without_number on credit_notes (issued_at, account_id) where public_number is null;
 
 create trigger number_series_counts_on before update on number_series

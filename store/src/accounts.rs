@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use rules::{Account, AccountId, Standing, SuspendReason, Timestamp};
-use sqlx::Row;
 
-use crate::bulk::Work;
 use crate::commit::DueSeconds;
 use crate::due::{daily_due, write_new};
 use crate::write::json;
+use crate::sql::{self, Work};
 use crate::{Result, Store, StoreError};
 
 impl Store {
@@ -19,7 +18,7 @@ impl Store {
         due: &DueSeconds,
         recorded_at: Timestamp,
     ) -> Result<AccountId> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_beside().await?;
         let mut work = Work::new(&mut transaction, None);
         let ids = insert_all(&mut work, &[(account, due)], recorded_at).await.map_err(|error| match error {
             StoreError::Constraint { name } if name == "account_name_is_free" => {
@@ -35,20 +34,20 @@ impl Store {
 
     /// The account of that name.
     pub async fn account_id(&self, name: &str) -> Result<Option<AccountId>> {
-        let id = sqlx::query_scalar("select id from accounts where name = $1").bind(name);
+        let id = sql::query_scalar("select id from accounts where name = $1").bind(name);
         Ok(id.fetch_optional(self.readers()).await?.map(AccountId))
     }
 
     /// The account that has, or had, a service of that name.
     pub async fn service_owner(&self, name: &str) -> Result<Option<AccountId>> {
-        let id = sqlx::query_scalar("select account_id from services where name = $1").bind(name);
+        let id = sql::query_scalar("select account_id from services where name = $1").bind(name);
         Ok(id.fetch_optional(self.readers()).await?.map(AccountId))
     }
 
     /// Ids after `after` up to `last`, rising: for what must look at all accounts.
     pub async fn account_ids(&self, after: AccountId, last: AccountId, limit: u32) -> Result<Vec<AccountId>> {
         let ids: Vec<i64> =
-            sqlx::query_scalar("select id from accounts where id > $1 and id <= $2 order by id limit $3")
+            sql::query_scalar("select id from accounts where id > $1 and id <= $2 order by id limit $3")
                 .bind(after.0)
                 .bind(last.0)
                 .bind(i64::from(limit))
@@ -60,7 +59,7 @@ impl Store {
     /// The lowest and the highest id, from which shards are cut.
     pub async fn account_ids_range(&self) -> Result<Option<(AccountId, AccountId)>> {
         let (first, last): (Option<i64>, Option<i64>) =
-            sqlx::query_as("select (select min(id) from accounts), (select max(id) from accounts)")
+            sql::query_as("select (select min(id) from accounts), (select max(id) from accounts)")
                 .fetch_one(self.readers())
                 .await?;
         Ok(first.zip(last).map(|(first, last)| (AccountId(first), AccountId(last))))
@@ -95,7 +94,7 @@ pub async fn insert_all(
                 let (state, suspended_for) = standing_names(account.standing);
                 let trial = account.trial.as_ref();
                 cells
-                    .push_bind(account.name.clone())
+                    .push_bind(&account.name)
                     .push_bind(account.currency.code())
                     .push_bind(account.opened_at.secs())
                     .push_bind(recorded_at.secs())
@@ -104,7 +103,7 @@ pub async fn insert_all(
                     .push_bind(state)
                     .push_bind(suspended_for)
                     .push_bind(account.verified)
-                    .push_bind(account.card.clone())
+                    .push_bind(account.card.as_deref())
                     .push_bind(account.resume_on_deposit)
                     .push_bind(account.wallet.get())
                     .push_bind(account.brought_in.get())
@@ -121,7 +120,7 @@ pub async fn insert_all(
                     .push_bind(account.next.service)
                     .push_bind(account.next.invoice)
                     .push_bind(account.next.charge)
-                    .push_bind(waiting.clone())
+                    .push_bind(waiting.as_deref())
                     .push_bind(daily_due.map(Timestamp::secs));
             },
             " returning id, name",
@@ -129,7 +128,7 @@ pub async fn insert_all(
         .await?;
     let mut ids = HashMap::with_capacity(returned.len());
     for row in returned {
-        ids.insert(row.try_get::<String, _>(1)?, AccountId(row.try_get(0)?));
+        ids.insert(row.get::<String>(1)?, AccountId(row.get(0)?));
     }
     let id_of = |account: &Account| ids.get(&account.name).copied().ok_or(StoreError::Driver(sqlx::Error::RowNotFound));
     accounts.iter().map(|(account, _)| id_of(account)).collect()

@@ -4,12 +4,11 @@
 use rules::{
     Account, AccountId, Basis, Buyer, Currency, LineKind, Micros, Period, StopReason, Timestamp, TransferKind,
 };
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::cells::{Cells, Problem, required};
 use crate::load::Scope;
 use crate::runs::RunId;
+use crate::sql::{self, Row, Transaction};
 use crate::{Result, Store, StoreError};
 
 /// A row of the ledger with the names of what it is about.
@@ -198,7 +197,7 @@ impl Store {
 
     /// One transfer, to explain it.
     pub async fn transfer(&self, account: AccountId, number: i64) -> Result<Option<LedgerRow>> {
-        let row = sqlx::query(TRANSFER).bind(account.0).bind(number).fetch_optional(self.readers()).await?;
+        let row = sql::query(TRANSFER).bind(account.0).bind(number).fetch_optional(self.readers()).await?;
         row.map(|row| read_transfer(&mut Cells::of(&row))).transpose().map_err(|problem| StoreError::Corrupt {
             account,
             table: "transfers",
@@ -208,7 +207,7 @@ impl Store {
 
     /// Accounts whole, with all their services, by name bytewise; `after` is the last name of the page before.
     pub async fn accounts_by_name(&self, after: &str, limit: u32) -> Result<Vec<Account>> {
-        let ids: Vec<i64> = sqlx::query_scalar("select id from accounts where name > $1 order by name limit $2")
+        let ids: Vec<i64> = sql::query_scalar("select id from accounts where name > $1 order by name limit $2")
             .bind(after)
             .bind(i64::from(limit))
             .fetch_all(self.readers())
@@ -220,17 +219,17 @@ impl Store {
 }
 
 async fn read_all<T>(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     (of_all, of_one): (&'static str, &'static str),
     of: Option<AccountId>,
     table: &'static str,
     read: fn(&mut Cells<'_>) -> std::result::Result<T, Problem>,
 ) -> Result<Vec<T>> {
     let query = match of {
-        Some(account) => sqlx::query(of_one).bind(account.0),
-        None => sqlx::query(of_all),
+        Some(account) => sql::query(of_one).bind(account.0),
+        None => sql::query(of_all),
     };
-    let rows: Vec<SqliteRow> = query.fetch_all(connection).await?;
+    let rows: Vec<Row> = query.fetch_all(connection).await?;
     let read_rows = rows.iter().map(|row| read(&mut Cells::of(row)));
     read_rows.collect::<std::result::Result<_, _>>().map_err(|problem| StoreError::CorruptTable { table, problem })
 }

@@ -5,8 +5,8 @@ use rules::{Currency, Micros, Period, Price, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as NameError, StrDeserializer};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Column, Decode, Row, Sqlite, Type};
+
+use crate::sql::{Cell, Row};
 
 /// Why a row cannot be read.
 pub type Problem = String;
@@ -15,16 +15,16 @@ pub type Problem = String;
 const WRITABLE: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 pub struct Cells<'r> {
-    row: &'r SqliteRow,
+    row: &'r Row,
     next: usize,
 }
 
 impl<'r> Cells<'r> {
-    pub const fn of(row: &'r SqliteRow) -> Self {
+    pub const fn of(row: &'r Row) -> Self {
         Self { row, next: 0 }
     }
 
-    fn get<T: Decode<'r, Sqlite> + Type<Sqlite>>(&mut self) -> Result<T, Problem> {
+    fn get<T: Cell<'r>>(&mut self) -> Result<T, Problem> {
         let index = self.next;
         self.next += 1;
         self.row.try_get(index).map_err(|error| error.to_string())
@@ -32,7 +32,7 @@ impl<'r> Cells<'r> {
 
     /// What the cell that was read last is called.
     fn problem(&self, problem: impl std::fmt::Display) -> Problem {
-        let column = self.row.columns().get(self.next.saturating_sub(1)).map_or("?", Column::name);
+        let column = self.row.column(self.next.saturating_sub(1));
         format!("{column}: {problem}")
     }
 
@@ -44,7 +44,7 @@ impl<'r> Cells<'r> {
     pub fn key(&mut self) -> crate::Result<i64> {
         let index = self.next;
         self.next += 1;
-        Ok(self.row.try_get(index)?)
+        self.row.get(index)
     }
 
     pub fn maybe_int(&mut self) -> Result<Option<i64>, Problem> {

@@ -3,6 +3,7 @@
 use rules::Timestamp;
 
 use crate::cells::{Cells, Problem};
+use crate::sql;
 use crate::{Result, Store, StoreError};
 
 /// What a daemon saw of its clock.
@@ -17,7 +18,7 @@ pub struct ClockDoubt {
 
 impl Store {
     pub async fn clock_doubt(&self) -> Result<Option<ClockDoubt>> {
-        let row = sqlx::query("select since, observed_at, expected_at, confirmed_at, confirmed_by from clock_doubts")
+        let row = sql::query("select since, observed_at, expected_at, confirmed_at, confirmed_by from clock_doubts")
             .fetch_optional(self.readers())
             .await?;
         let read = |cells: &mut Cells<'_>| -> std::result::Result<ClockDoubt, Problem> {
@@ -33,13 +34,13 @@ impl Store {
     /// Records that the clock is doubted; the first doubt stays until it is settled.
     pub async fn clock_doubt_record(&self, observed_at: Timestamp, expected_at: Timestamp) -> Result<()> {
         let mut transaction = self.write().await?;
-        sqlx::query(
+        sql::query(
             "insert into clock_doubts (id, since, observed_at, expected_at) values (1, $1, $1, $2)
             on conflict (id) do nothing",
         )
         .bind(observed_at.secs())
         .bind(expected_at.secs())
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
         Ok(())
@@ -48,19 +49,19 @@ impl Store {
     /// An admin says that the clock, which says `now`, is right; false if nobody doubts it.
     pub async fn clock_confirm(&self, now: Timestamp, by: &str) -> Result<bool> {
         let mut transaction = self.write().await?;
-        let confirmed = sqlx::query("update clock_doubts set confirmed_at = $1, confirmed_by = $2")
+        let confirmed = sql::query("update clock_doubts set confirmed_at = $1, confirmed_by = $2")
             .bind(now.secs())
             .bind(by)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         transaction.commit().await?;
-        Ok(confirmed.rows_affected() == 1)
+        Ok(confirmed == 1)
     }
 
     /// The clock is trusted again.
     pub async fn clock_doubt_end(&self) -> Result<()> {
         let mut transaction = self.write().await?;
-        sqlx::query("delete from clock_doubts").execute(&mut *transaction).await?;
+        sql::query("delete from clock_doubts").execute(&mut transaction).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -4,9 +4,9 @@
 //! everybody else waiting: an account's settled second never goes back.
 
 use rules::{AccountId, Period, Timestamp};
-use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::cells::{Cells, Problem};
+use crate::sql::{self, Transaction};
 use crate::{Result, Store, StoreError};
 
 /// Accounts that are named of those in the way.
@@ -79,7 +79,7 @@ impl Store {
 
     /// Accounts that are open and not settled up to `until`: nothing was due on them, or they wait.
     pub async fn accounts_behind(&self, until: Timestamp, after: AccountId, limit: u32) -> Result<Vec<AccountId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
+        let ids: Vec<i64> = sql::query_scalar(
             "select id from accounts where id > $1 and settled_at < $2 and state <> 'closed' order by id limit $3",
         )
         .bind(after.0)
@@ -92,10 +92,13 @@ impl Store {
 
     /// Closes a month, if it is the next one and nothing is in the way.
     pub async fn close_month(&self, closing: &Closing) -> Result<CloseOutcome> {
+        // While nobody else writes: an account of a lower id that is still to be committed would be overlooked.
+        let mut alone = self.write().await?;
+        let newest: Option<i64> = sql::query_scalar("select max(id) from accounts").fetch_one(&mut alone).await?;
+        alone.rollback().await?;
         let mut snapshot = self.snapshot().await?;
         let opened: Option<i64> =
-            sqlx::query_scalar("select min(recorded_at) from accounts").fetch_one(&mut *snapshot).await?;
-        let newest: Option<i64> = sqlx::query_scalar("select max(id) from accounts").fetch_one(&mut *snapshot).await?;
+            sql::query_scalar("select min(recorded_at) from accounts").fetch_one(&mut snapshot).await?;
         let opened = opened.map(Timestamp::from_secs);
         if let Some(other) = refused(&mut snapshot, closing.month, opened, i64::MIN).await? {
             return Ok(other);
@@ -106,20 +109,20 @@ impl Store {
             transaction.rollback().await?;
             return Ok(other);
         }
-        sqlx::query("insert into closings (month_from, month_to, closed_at, author) values ($1, $2, $3, $4)")
+        sql::query("insert into closings (month_from, month_to, closed_at, author) values ($1, $2, $3, $4)")
             .bind(closing.month.from.secs())
             .bind(closing.month.to.secs())
             .bind(closing.closed_at.secs())
             .bind(&closing.author)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         transaction.commit().await?;
         Ok(CloseOutcome::Closed)
     }
 }
 
-pub async fn read(connection: &mut SqliteConnection) -> Result<Vec<Closing>> {
-    let rows = sqlx::query(CLOSINGS).fetch_all(connection).await?;
+pub async fn read(connection: &mut Transaction) -> Result<Vec<Closing>> {
+    let rows = sql::query(CLOSINGS).fetch_all(connection).await?;
     let read = |cells: &mut Cells<'_>| -> std::result::Result<Closing, Problem> {
         let month = Period::new(cells.time()?, cells.time()?);
         Ok(Closing { month, closed_at: cells.time()?, author: cells.text()? })
@@ -133,7 +136,7 @@ pub async fn read(connection: &mut SqliteConnection) -> Result<Vec<Closing>> {
 /// What stands against closing the month: `opened` is when the first account came, and those up to `seen` are settled
 /// to the month's end as far as anybody looked.
 async fn refused(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     month: Period,
     opened: Option<Timestamp>,
     seen: i64,
@@ -164,25 +167,25 @@ async fn refused(
 }
 
 /// The first month is the one in which the books begin, or an earlier one that an import reaches back into.
-async fn begin(connection: &mut SqliteConnection, opened: Option<Timestamp>) -> Result<Option<Timestamp>> {
+async fn begin(connection: &mut Transaction, opened: Option<Timestamp>) -> Result<Option<Timestamp>> {
     let arrived: Option<i64> =
-        sqlx::query_scalar("select min(begins_at) from imports").fetch_one(&mut *connection).await?;
+        sql::query_scalar("select min(begins_at) from imports").fetch_one(&mut *connection).await?;
     let first = opened.into_iter().chain(arrived.map(Timestamp::from_secs)).min();
     Ok(first.map(Timestamp::month_start))
 }
 
 async fn in_the_way(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     (what, question): (&'static str, &str),
     cells: &[i64],
 ) -> Result<Option<InTheWay>> {
     let count = format!("select count(*) from ({question}) as found");
-    let count = cells.iter().fold(sqlx::query_scalar(AssertSqlSafe(count)), |asked, cell| asked.bind(*cell));
+    let count = cells.iter().fold(sql::query_scalar(count), |asked, cell| asked.bind(*cell));
     let count: i64 = count.fetch_one(&mut *connection).await?;
     if count == 0 {
         return Ok(None);
     }
     let named = format!("select name from ({question}) as found order by name limit {NAMED}");
-    let named = cells.iter().fold(sqlx::query_scalar(AssertSqlSafe(named)), |asked, cell| asked.bind(*cell));
+    let named = cells.iter().fold(sql::query_scalar(named), |asked, cell| asked.bind(*cell));
     Ok(Some(InTheWay { what, count: count.unsigned_abs(), first: named.fetch_all(connection).await? }))
 }

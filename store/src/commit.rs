@@ -6,14 +6,12 @@ use rules::{
     AccountId, Answer, Buyer, Changes, CreditNote, DueKind, Event, Intent, Invoice, Reissue, Service, Timestamp,
     Transfer,
 };
-use sqlx::query_builder::QueryBuilder;
-use sqlx::{Row, Sqlite};
 
-use crate::bulk::{Work, push_set};
 use crate::reference::{self, Revision};
 use crate::runs::RunId;
 use crate::shards::{self, ShardProgress};
 use crate::write::{self, Of, PlacedLine, all_written};
+use crate::sql::{self, Work};
 use crate::{Result, Store, StoreError, due};
 
 /// When an account falls due next, by kind, as [`rules::due_seconds`] says.
@@ -53,7 +51,7 @@ impl Store {
         progress: Option<&ShardProgress>,
     ) -> Result<Vec<Outcome>> {
         let cut_after = self.take_cut();
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_beside().await?;
         let mut work = Work::new(&mut transaction, cut_after);
         match write_all(&mut work, batch, stamp, progress).await {
             Ok(outcomes) => {
@@ -129,17 +127,22 @@ async fn write_all(
     Ok(outcomes)
 }
 
+const VERSIONS: &str = "select id, version from accounts where id = any($1)";
+
+/// Where many write at once, each holds its accounts until it commits; all take them in one order.
+const VERSIONS_LOCKED: &str = "select id, version from accounts where id = any($1) order by id for no key update";
+
 /// Which accounts have not moved. An account that comes twice is stale the second time.
 async fn outcomes(work: &mut Work<'_>, batch: &[Commit]) -> Result<Vec<Outcome>> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
     let keys: Vec<i64> = batch.iter().map(|commit| commit.changes.id().0).collect();
-    let mut statement = QueryBuilder::<Sqlite>::new("select id, version from accounts where id in ");
-    push_set(&mut statement, &keys);
+    let transaction = work.step()?;
+    let question = transaction.dialect().pick(VERSIONS, VERSIONS_LOCKED);
     let mut versions = HashMap::with_capacity(keys.len());
-    for row in statement.build().fetch_all(work.step()?).await? {
-        versions.insert(row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?);
+    for row in sql::query(question).bind(keys).fetch_all(transaction).await? {
+        versions.insert(row.get::<i64>(0)?, row.get::<i64>(1)?);
     }
     let outcome = |commit: &Commit| match versions.remove(&commit.changes.id().0) {
         Some(version) if version == commit.changes.account.version => Outcome::Written,
@@ -212,7 +215,7 @@ async fn use_intents(work: &mut Work<'_>, rows: &[(AccountId, &str, Answer)], st
             |cells, (account, key, answer)| {
                 cells
                     .push_bind(account.0)
-                    .push_bind((*key).to_owned())
+                    .push_bind(*key)
                     .push_bind(answer.name())
                     .push_bind(stamp.recorded_at.secs());
             },

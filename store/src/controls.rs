@@ -1,9 +1,9 @@
 //! What admins say about jobs: which are paused, and since when their slots count.
 
 use rules::Timestamp;
-use sqlx::sqlite::SqliteRow;
 
 use crate::cells::{Cells, Problem};
+use crate::sql::{self, Row};
 use crate::{Result, Store, StoreError};
 
 /// What is known of a job beside its runs.
@@ -37,7 +37,7 @@ const CONTROLS: &str = "select job, cron, cron_since, slots_after, paused_at, pa
 impl Store {
     /// Every job that was ever enrolled.
     pub async fn job_controls(&self) -> Result<Vec<JobControl>> {
-        let rows = sqlx::query(CONTROLS).fetch_all(self.readers()).await?;
+        let rows = sql::query(CONTROLS).fetch_all(self.readers()).await?;
         rows.iter().map(read).collect()
     }
 
@@ -47,25 +47,25 @@ impl Store {
         let mut transaction = self.write().await?;
         let mut edited = Vec::new();
         for (job, cron) in jobs {
-            let changed = sqlx::query(
+            let changed = sql::query(
                 "update job_controls set cron = $2, cron_since = $3, slots_after = $3 where job = $1 and cron <> $2",
             )
             .bind(*job)
             .bind(*cron)
             .bind(now.secs())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
-            if changed.rows_affected() == 1 {
+            if changed == 1 {
                 edited.push((*job).to_owned());
             }
-            sqlx::query(
+            sql::query(
                 "insert into job_controls (job, cron, cron_since, slots_after) values ($1, $2, $3, $3)
                 on conflict (job) do nothing",
             )
             .bind(*job)
             .bind(*cron)
             .bind(Timestamp::BEGINNING.secs())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         }
         transaction.commit().await?;
@@ -75,7 +75,7 @@ impl Store {
     /// Pauses a job; false if it is paused already, or not known.
     pub async fn job_pause(&self, job: &str, by: &str, reason: &str, now: Timestamp) -> Result<bool> {
         let mut transaction = self.write().await?;
-        let paused = sqlx::query(
+        let paused = sql::query(
             "update job_controls set paused_at = $2, paused_by = $3, pause_reason = $4
             where job = $1 and paused_at is null",
         )
@@ -83,30 +83,30 @@ impl Store {
         .bind(now.secs())
         .bind(by)
         .bind(reason)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
-        Ok(paused.rows_affected() == 1)
+        Ok(paused == 1)
     }
 
     /// Takes a job back into work; false if it was not paused. Slots up to now open no run any more by
     /// themselves: the next one's run covers them.
     pub async fn job_resume(&self, job: &str, now: Timestamp) -> Result<bool> {
         let mut transaction = self.write().await?;
-        let resumed = sqlx::query(
+        let resumed = sql::query(
             "update job_controls set paused_at = null, paused_by = null, pause_reason = null, slots_after = $2
             where job = $1 and paused_at is not null",
         )
         .bind(job)
         .bind(now.secs())
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
-        Ok(resumed.rows_affected() == 1)
+        Ok(resumed == 1)
     }
 }
 
-fn read(row: &SqliteRow) -> Result<JobControl> {
+fn read(row: &Row) -> Result<JobControl> {
     let read = |cells: &mut Cells<'_>| -> std::result::Result<JobControl, Problem> {
         let (job, cron) = (cells.text()?, cells.text()?);
         let (cron_since, slots_after) = (cells.time_or_beginning()?, cells.time_or_beginning()?);

@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 
 use rules::{AccountId, DueKind, Timestamp};
-use sqlx::query_builder::QueryBuilder;
-use sqlx::{Row, Sqlite};
 
-use crate::bulk::{Work, push_set};
 use crate::commit::{Commit, DueSeconds};
+use crate::sql::{self, Work};
 use crate::{Result, Store};
 
 /// Parked accounts wait for their own next try, and those with something that a held run was opened for wait
@@ -60,7 +58,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<AccountId>> {
         let question = if kind == DueKind::Daily { DAILY } else { OTHERS };
-        let ids: Vec<i64> = sqlx::query_scalar(question)
+        let ids: Vec<i64> = sql::query_scalar(question)
             .bind(kind.name())
             .bind(now.secs())
             .bind(after.0)
@@ -88,7 +86,7 @@ impl Store {
                 order by account_id limit $4"
             }
         };
-        let ids: Vec<i64> = sqlx::query_scalar(question)
+        let ids: Vec<i64> = sql::query_scalar(question)
             .bind(kind.name())
             .bind(now.secs())
             .bind(after.0)
@@ -102,7 +100,7 @@ impl Store {
     pub async fn accounts_due_count(&self, kind: DueKind, now: Timestamp) -> Result<u64> {
         let question = if kind == DueKind::Daily { DAILY_COUNT } else { OTHERS_COUNT };
         let count: i64 =
-            sqlx::query_scalar(question).bind(kind.name()).bind(now.secs()).fetch_one(self.readers()).await?;
+            sql::query_scalar(question).bind(kind.name()).bind(now.secs()).fetch_one(self.readers()).await?;
         Ok(count.unsigned_abs())
     }
 
@@ -112,7 +110,7 @@ impl Store {
             DueKind::Daily => "select min(daily_due_at) from accounts where $1 = 'daily'",
             _ => "select min(at) from due where kind = $1 and at is not null",
         };
-        let at: Option<i64> = sqlx::query_scalar(question).bind(kind.name()).fetch_one(self.readers()).await?;
+        let at: Option<i64> = sql::query_scalar(question).bind(kind.name()).fetch_one(self.readers()).await?;
         Ok(at.map(Timestamp::from_secs))
     }
 }
@@ -127,11 +125,10 @@ pub fn daily_due(due: &DueSeconds) -> Option<Timestamp> {
 /// Writes the due seconds that moved: most commits move none.
 pub async fn write(work: &mut Work<'_>, commits: &[&Commit]) -> Result<()> {
     let keys: Vec<i64> = commits.iter().map(|commit| commit.changes.id().0).collect();
-    let mut statement = QueryBuilder::<Sqlite>::new("select account_id, kind, at from due where account_id in ");
-    push_set(&mut statement, &keys);
+    let question = sql::query("select account_id, kind, at from due where account_id = any($1)");
     let mut known = HashMap::new();
-    for row in statement.build().fetch_all(work.step()?).await? {
-        known.insert((row.try_get::<i64, _>(0)?, row.try_get::<String, _>(1)?), row.try_get::<Option<i64>, _>(2)?);
+    for row in question.bind(keys).fetch_all(work.step()?).await? {
+        known.insert((row.get::<i64>(0)?, row.get::<String>(1)?), row.get::<Option<i64>>(2)?);
     }
     let mut moved = Vec::new();
     for commit in commits {

@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 
 use rules::AccountId;
+use sqlx::postgres::PgDatabaseError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("`{0}` is no database that Bursar can use: give `sqlite:PATH`")]
+    #[error("`{0}` is no database that Bursar can use: give `sqlite:PATH` or `postgres://USER@HOST/DATABASE`")]
     UnknownUrl(String),
-    #[error("PostgreSQL is not supported yet: give `sqlite:PATH`")]
-    PostgresUnsupported,
+    #[error("{place} cannot be reached: {problem}")]
+    Unreachable { place: String, problem: String },
+    #[error("the server is PostgreSQL {found}: Bursar needs {needed} or newer")]
+    ServerTooOld { found: i32, needed: i32 },
     #[error("{path} does not exist: start `bursar serve` once to create it, or correct the path")]
     NoSuchDatabase { path: PathBuf },
     #[error("cannot open {path}: {problem}")]
     CannotOpen { path: PathBuf, problem: String },
-    #[error("{path} is not a Bursar database: {problem}")]
-    NotADatabase { path: PathBuf, problem: String },
+    #[error("{place} is not a Bursar database: {problem}")]
+    NotADatabase { place: String, problem: String },
     #[error("the database has schema {found}, this program knows {known}: use the newer program that migrated it")]
     SchemaTooNew { found: i64, known: i64 },
     #[error("the database has schema {found}, this program needs {known}: start `bursar serve` once to migrate it")]
@@ -36,6 +39,10 @@ pub enum StoreError {
     Constraint { name: String },
     #[error("there is no {what} {key}")]
     NotFound { what: &'static str, key: String },
+    #[error("shard {shard} of run {run} is another worker's now: nothing was written")]
+    ClaimLost { run: i64, shard: u32 },
+    #[error("{table} did not come out the same: {from} rows left and {to} arrived; nothing was moved")]
+    NotTheSame { table: &'static str, from: u64, to: u64 },
     #[error("the commit was cut off on purpose: nothing was written")]
     CutOff,
     #[error("the queue refused: {0}")]
@@ -50,6 +57,9 @@ impl From<sqlx::Error> for StoreError {
             return Self::Busy;
         }
         let Some(database) = error.as_database_error() else { return Self::Driver(error) };
+        if let Some(refused) = database.try_downcast_ref::<PgDatabaseError>() {
+            return of_postgres(refused).unwrap_or(Self::Driver(error));
+        }
         let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
         // The low byte is the error's class (sqlite.org/rescode.html).
         match code & 0xff {
@@ -58,6 +68,21 @@ impl From<sqlx::Error> for StoreError {
             19 => Self::Constraint { name: constraint_name(code, database.message()) },
             _ => Self::Driver(error),
         }
+    }
+}
+
+/// By the error's code (postgresql.org/docs/current/errcodes-appendix.html). The schema's triggers raise 23000 with
+/// the name of what they hold.
+fn of_postgres(error: &PgDatabaseError) -> Option<StoreError> {
+    let named = |name: &str| StoreError::Constraint { name: name.to_owned() };
+    match error.code() {
+        "23503" => Some(named("foreign_key")),
+        "23000" => Some(named(error.message())),
+        code if code.starts_with("23") => Some(named(error.constraint().unwrap_or(error.message()))),
+        // A lock that was not to be had, a deadlock, a state that moved.
+        "55P03" | "40P01" | "40001" => Some(StoreError::Busy),
+        "53100" => Some(StoreError::DiskFull),
+        _ => None,
     }
 }
 

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use rules::{AccountId, Changes, PriceList, Timestamp};
-use sqlx::query_builder::QueryBuilder;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, SqliteConnection};
 
-use crate::bulk::{Work, push_set};
 use crate::cells::{Cells, Problem};
 use crate::commit::{DueSeconds, Stamp};
 use crate::prices::insert as insert_list;
 use crate::write::{self, Of};
+use crate::sql::{self, Row, Transaction, Work};
 use crate::{Result, Revision, Store, StoreError, accounts, due};
 
 /// An import, as far as it came.
@@ -77,25 +74,33 @@ macro_rules! select_imports {
 const DETAILS: [&str; 9] =
     ["email", "person", "company", "address", "tax_id", "language", "provider", "provider_customer", "payment_method"];
 
+const PRINTED_TAKEN: &str = "select b.series, b.printed
+    from json_each($1) s join json_each($2) p on p.key = s.key
+    join brought_in_invoices b on b.series = s.value and b.printed = p.value";
+
+const PRINTED_TAKEN_UNNESTED: &str = "select b.series, b.printed
+    from unnest($1::text[], $2::text[]) as asked (series, printed)
+    join brought_in_invoices b on b.series = asked.series and b.printed = asked.printed";
+
 impl Store {
     /// The import of a file with this hash, if it was begun.
     pub async fn import(&self, hash: &str) -> Result<Option<Import>> {
         let question = concat!(select_imports!(), " where hash = $1");
-        let row = sqlx::query(question).bind(hash).fetch_optional(self.readers()).await?;
+        let row = sql::query(question).bind(hash).fetch_optional(self.readers()).await?;
         row.as_ref().map(read_import).transpose()
     }
 
     /// All that were begun: a handful in the life of a host.
     pub async fn imports(&self) -> Result<Vec<Import>> {
         let question = concat!(select_imports!(), " order by at, hash");
-        let rows = sqlx::query(question).fetch_all(self.readers()).await?;
+        let rows = sql::query(question).fetch_all(self.readers()).await?;
         rows.iter().map(read_import).collect()
     }
 
     /// Has the rest of an import not come. What is in the books stays. False if it is finished, or was given up.
     pub async fn import_give_up(&self, hash: &str, given_up: &GivenUp) -> Result<bool> {
         let mut transaction = self.write().await?;
-        let done = sqlx::query(
+        let done = sql::query(
             "update imports set given_up_at = $2, given_up_by = $3, given_up_reason = $4
             where hash = $1 and finished_at is null and given_up_at is null",
         )
@@ -103,16 +108,16 @@ impl Store {
         .bind(given_up.at.secs())
         .bind(&given_up.by)
         .bind(&given_up.reason)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// Which of these series can't go on with these next numbers, with the one that comes next: a series goes on
     /// from any number until its first one is given, and never goes back.
     pub async fn series_that_count(&self, numbers: &BTreeMap<String, i64>) -> Result<Vec<(String, i64)>> {
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.snapshot().await?;
         series_that_count(&mut reader, numbers).await
     }
 
@@ -122,7 +127,7 @@ impl Store {
                 (select min(public_number) from invoices where series = $1),
                 (select min(public_number) from credit_notes where series = $1)
             ), coalesce((select next from number_series where series = $1), 1)";
-        Ok(sqlx::query_as(question).bind(series).fetch_one(self.readers()).await?)
+        Ok(sql::query_as(question).bind(series).fetch_one(self.readers()).await?)
     }
 
     /// Begins an import that was checked with what holds at `revision`: with its private plans and the next numbers
@@ -141,7 +146,7 @@ impl Store {
         if !series_that_count(&mut transaction, numbers).await?.is_empty() {
             return Ok(false);
         }
-        let begun = sqlx::query(
+        let begun = sql::query(
             "insert into imports (hash, file, author, at, accounts, up_to, finished_at)
             values ($1, $2, $3, $4, $5, 0, $6) on conflict (hash) do nothing",
         )
@@ -151,9 +156,9 @@ impl Store {
         .bind(import.at.secs())
         .bind(i64::try_from(import.accounts).unwrap_or(i64::MAX))
         .bind((import.accounts == 0).then_some(import.at.secs()))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        if begun.rows_affected() == 0 {
+        if begun == 0 {
             return Ok(false);
         }
         if !plans.is_empty() {
@@ -165,7 +170,7 @@ impl Store {
             "insert into number_series (series, next) ",
             &rows,
             |cells, (series, next)| {
-                cells.push_bind((*series).clone()).push_bind(**next);
+                cells.push_bind(*series).push_bind(**next);
             },
             " on conflict (series) do update set next = excluded.next",
         )
@@ -184,18 +189,18 @@ impl Store {
         now: Timestamp,
     ) -> Result<Brought> {
         let cut_after = self.take_cut();
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_beside().await?;
         if crate::reference::current(&mut transaction).await? != revision {
             return Ok(Brought::Moved);
         }
         let settled_to = batch.iter().map(|arriving| arriving.changes.account.settled_at).min();
         let open_from: Option<i64> =
-            sqlx::query_scalar("select max(month_to) from closings").fetch_one(&mut *transaction).await?;
+            sql::query_scalar("select max(month_to) from closings").fetch_one(&mut transaction).await?;
         if let Some(open_from) = open_from.map(Timestamp::from_secs).filter(|from| settled_to < Some(*from)) {
             return Ok(Brought::Closed(open_from));
         }
         let to = from + u64::try_from(batch.len()).unwrap_or_default();
-        let moved = sqlx::query(
+        let moved = sql::query(
             "update imports set up_to = $3, finished_at = case when accounts = $3 then $4 end,
                 begins_at = case when begins_at < $5 then begins_at else $5 end
             where hash = $1 and up_to = $2 and given_up_at is null",
@@ -205,9 +210,9 @@ impl Store {
         .bind(i64::try_from(to).unwrap_or(i64::MAX))
         .bind(now.secs())
         .bind(settled_to.map(Timestamp::secs))
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        if moved.rows_affected() == 0 {
+        if moved == 0 {
             return Ok(Brought::Moved);
         }
         let mut work = Work::new(&mut transaction, cut_after);
@@ -226,34 +231,26 @@ impl Store {
         const AT_ONCE: usize = 512;
         let mut taken = Vec::new();
         for printed in printed.chunks(AT_ONCE) {
-            let question = "select series, printed from brought_in_invoices where (series, printed) in (";
-            let mut statement = QueryBuilder::<Sqlite>::new(question);
-            statement.push_values(printed, |mut cells, (series, number)| {
-                cells.push_bind(series.clone()).push_bind(number.clone());
-            });
-            statement.push(")");
-            for row in statement.build().fetch_all(self.readers()).await? {
-                taken.push((row.try_get(0)?, row.try_get(1)?));
-            }
+            let (series, numbers): (Vec<String>, Vec<String>) = printed.iter().cloned().unzip();
+            let question = self.readers().dialect().pick(PRINTED_TAKEN, PRINTED_TAKEN_UNNESTED);
+            let asked = sql::query_as(question).bind(series).bind(numbers);
+            taken.extend(asked.fetch_all(self.readers()).await?);
         }
         Ok(taken)
     }
 
-    async fn taken(&self, table: &str, names: &[String]) -> Result<Vec<String>> {
+    async fn taken(&self, table: &'static str, names: &[String]) -> Result<Vec<String>> {
         const AT_ONCE: usize = 1_024;
         let mut taken = Vec::new();
         for names in names.chunks(AT_ONCE) {
-            let mut statement = QueryBuilder::<Sqlite>::new(format!("select name from {table} where name in "));
-            push_set(&mut statement, names);
-            for row in statement.build().fetch_all(self.readers()).await? {
-                taken.push(row.try_get(0)?);
-            }
+            let question = format!("select name from {table} where name = any($1)");
+            taken.extend(sql::query_scalar(question).bind(names.to_vec()).fetch_all(self.readers()).await?);
         }
         Ok(taken)
     }
 }
 
-fn read_import(row: &SqliteRow) -> Result<Import> {
+fn read_import(row: &Row) -> Result<Import> {
     let read = |cells: &mut Cells<'_>| -> std::result::Result<Import, Problem> {
         Ok(Import {
             hash: cells.text()?,
@@ -273,21 +270,21 @@ fn read_import(row: &SqliteRow) -> Result<Import> {
 }
 
 async fn series_that_count(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     numbers: &BTreeMap<String, i64>,
 ) -> Result<Vec<(String, i64)>> {
     const AT_ONCE: usize = 1_024;
     let mut counting = Vec::new();
     let series: Vec<&String> = numbers.keys().collect();
     for series in series.chunks(AT_ONCE) {
-        let mut statement = QueryBuilder::<Sqlite>::new(
+        let question = sql::query_as(
             "select series, next, exists (select 1 from invoices i where i.series = s.series)
                 or exists (select 1 from credit_notes c where c.series = s.series)
-            from number_series s where series in ",
+            from number_series s where series = any($1)",
         );
-        push_set(&mut statement, series);
-        for row in statement.build().fetch_all(&mut *connection).await? {
-            let (series, next, is_given): (String, i64, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let series: Vec<String> = series.iter().map(|series| (*series).clone()).collect();
+        let given: Vec<(String, i64, bool)> = question.bind(series).fetch_all(&mut *connection).await?;
+        for (series, next, is_given) in given {
             let wanted = numbers.get(&series).copied().unwrap_or(next);
             if wanted < next || (is_given && wanted != next) {
                 counting.push((series, next));
@@ -324,36 +321,20 @@ async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stam
 }
 
 async fn write_details(work: &mut Work<'_>, rows: &[(AccountId, &BTreeMap<&'static str, String>)]) -> Result<()> {
-    let head = format!("insert into account_details (account_id, {}) ", DETAILS.join(", "));
-    work.values(
-        &head,
-        rows,
-        |cells, (id, details)| {
-            cells.push_bind(id.0);
-            for column in DETAILS {
-                cells.push_bind(details.get(column).cloned());
-            }
-        },
-        "",
-    )
-    .await?;
-    Ok(())
+    let columns = format!("account_id, {}", DETAILS.join(", "));
+    work.insert("account_details", &columns, rows, |cells, (id, details)| {
+        cells.push_bind(id.0);
+        for column in DETAILS {
+            cells.push_bind(details.get(column).map(String::as_str));
+        }
+    })
+    .await
 }
 
 async fn write_printed(work: &mut Work<'_>, rows: &[(AccountId, i64, &(String, String, i64))]) -> Result<()> {
-    work.values(
-        "insert into brought_in_invoices (account_id, number, series, printed, printed_total) ",
-        rows,
-        |cells, (id, number, (series, printed, total))| {
-            cells
-                .push_bind(id.0)
-                .push_bind(*number)
-                .push_bind(series.clone())
-                .push_bind(printed.clone())
-                .push_bind(*total);
-        },
-        "",
-    )
-    .await?;
-    Ok(())
+    let columns = "account_id, number, series, printed, printed_total";
+    work.insert("brought_in_invoices", columns, rows, |cells, (id, number, (series, printed, total))| {
+        cells.push_bind(id.0).push_bind(*number).push_bind(series).push_bind(printed).push_bind(*total);
+    })
+    .await
 }

@@ -1,14 +1,12 @@
 //! Charges of saved cards: found when unanswered, answered once.
 
 use rules::{AccountId, Answer, Intent, Timestamp};
-use sqlx::query_builder::QueryBuilder;
-use sqlx::{Row, Sqlite, SqliteConnection};
 
-use crate::bulk::push_set;
 use crate::cells::{Cells, Problem};
 use crate::load::read_intent;
 use crate::pages::read_rows;
 use crate::receipts::{self, NewReceipt};
+use crate::sql::{self, Transaction};
 use crate::{Result, Store, StoreError};
 
 /// A charge that waits for its answer.
@@ -43,7 +41,7 @@ macro_rules! select_open {
 impl Store {
     /// Charges without an answer, in the order in which they fell due.
     pub async fn intents_open(&self, limit: u32) -> Result<Vec<OpenIntent>> {
-        let rows = sqlx::query(concat!(select_open!(), " order by due_at, account_id, key limit $1"))
+        let rows = sql::query(concat!(select_open!(), " order by due_at, account_id, key limit $1"))
             .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;
@@ -56,10 +54,11 @@ impl Store {
         let mut open = Vec::new();
         for accounts in accounts.chunks(AT_ONCE) {
             let keys: Vec<i64> = accounts.iter().map(|account| account.0).collect();
-            let mut statement = QueryBuilder::<Sqlite>::new(concat!(select_open!(), " and account_id in "));
-            push_set(&mut statement, &keys);
-            statement.push(" order by due_at, account_id, key");
-            open.extend(read_rows("intents", &statement.build().fetch_all(self.readers()).await?, read_open)?);
+            let question = sql::query(concat!(
+                select_open!(),
+                " and account_id = any($1) order by due_at, account_id, key"
+            ));
+            open.extend(read_rows("intents", &question.bind(keys).fetch_all(self.readers()).await?, read_open)?);
         }
         Ok(open)
     }
@@ -72,12 +71,13 @@ impl Store {
         answer: Answer,
         at: Timestamp,
     ) -> Result<Answered> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_beside().await?;
+        // First, so that no other answer comes meanwhile.
+        touch(&mut transaction, account).await?;
         let answered = store_answer(&mut transaction, account, key, answer, at).await?;
         if answered != Answered::Known {
-            touch(&mut transaction, account).await?;
+            transaction.commit().await?;
         }
-        transaction.commit().await?;
         Ok(answered)
     }
 }
@@ -88,20 +88,20 @@ fn read_open(cells: &mut Cells<'_>) -> std::result::Result<OpenIntent, Problem> 
 }
 
 async fn store_answer(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     account: AccountId,
     key: &str,
     answer: Answer,
     at: Timestamp,
 ) -> Result<Answered> {
-    let row = sqlx::query("select answer, amount, late_answer from intents where account_id = $1 and key = $2")
+    let row = sql::query("select answer, amount, late_answer from intents where account_id = $1 and key = $2")
         .bind(account.0)
         .bind(key)
         .fetch_optional(&mut *connection)
         .await?
         .ok_or_else(|| StoreError::NotFound { what: "intent", key: key.to_owned() })?;
-    let standing: Option<String> = row.try_get(0)?;
-    let late: Option<String> = row.try_get(2)?;
+    let standing: Option<String> = row.get(0)?;
+    let late: Option<String> = row.get(2)?;
     let (change, answered) = match standing.as_deref() {
         None => {
             ("update intents set answer = $3, answered_at = $4 where account_id = $1 and key = $2", Answered::First)
@@ -111,9 +111,9 @@ async fn store_answer(
         }
         Some(_) => return Ok(Answered::Known),
     };
-    sqlx::query(change).bind(account.0).bind(key).bind(answer.name()).bind(at.secs()).execute(&mut *connection).await?;
+    sql::query(change).bind(account.0).bind(key).bind(answer.name()).bind(at.secs()).execute(&mut *connection).await?;
     if answered == Answered::Late && answer == Answer::Succeeded {
-        let amount = rules::Micros::new(row.try_get(1)?);
+        let amount = rules::Micros::new(row.get(1)?);
         let kind = rules::ReceiptKind::LateCardSuccess;
         let receipt = NewReceipt { account, provider: CARD, payment: key, kind, amount, provider_at: None };
         receipts::insert(connection, &receipt, at).await?;
@@ -122,7 +122,7 @@ async fn store_answer(
 }
 
 /// Moves the account's version, so that a decision that was made without the news is refused.
-pub async fn touch(connection: &mut SqliteConnection, account: AccountId) -> Result<()> {
-    sqlx::query("update accounts set version = version + 1 where id = $1").bind(account.0).execute(connection).await?;
+pub async fn touch(connection: &mut Transaction, account: AccountId) -> Result<()> {
+    sql::query("update accounts set version = version + 1 where id = $1").bind(account.0).execute(connection).await?;
     Ok(())
 }

@@ -4,13 +4,15 @@
 //! committing decisions, money from outside, what holds for all, runs and the queue, and at last reading
 //! and checking the books.
 
+mod address;
 mod error;
 mod open;
+mod postgres;
 mod schema;
-mod settings;
+mod sqlite;
 
-mod bulk;
 mod cells;
+mod sql;
 
 mod accounts;
 mod load;
@@ -41,11 +43,13 @@ mod shards;
 
 mod books;
 mod closings;
+mod moving;
 mod pages;
 mod revenue;
 mod trail;
 mod verify;
 
+pub use address::{Address, has_password, without_password};
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use clock_doubts::ClockDoubt;
 pub use closings::{CUT_OFF_IMPORT, CloseOutcome, Closing, InTheWay};
@@ -55,12 +59,13 @@ pub use error::StoreError;
 pub use imports::{ArrivingAccount, Brought, GivenUp, Import};
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
+pub use moving::{MovedTable, TABLES};
 pub use numbers::Unnumbered;
-pub use open::{Opening, Store, database_path};
+pub use open::{Opening, Store};
 pub use pages::{AccountRow, InvoiceState, ServiceFilter, ServiceRow};
 pub use parked::Parked;
 pub use prices::{OwnedService, Published, PublishedList, Withdrawn};
-pub use queue::Wake;
+pub use queue::{Wake, Wakes};
 pub use receipts::{NewReceipt, ReceiptRow};
 pub use reference::Revision;
 pub use revenue::RevenueKey;

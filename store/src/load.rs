@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 
 use rules::{Account, AccountId, Action, Intent, Invoice, Past, Receipt, Sequences, Standing, Trial, Tries};
-use sqlx::query_builder::QueryBuilder;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Sqlite, SqliteConnection};
 
-use crate::bulk::push_set;
 use crate::cells::{Cells, Problem, required};
+use crate::sql::{self, Builder, Row, Transaction};
 use crate::{Result, Store, StoreError, past, service_row};
 
 /// Which services come with an account.
@@ -42,11 +39,11 @@ const ACCOUNTS: &str =
     resume_on_deposit, wallet, brought_in, trial_ends_at, trial_ended, trial_traffic_used, trial_traffic_cost,
     trial_traffic_charged, trial_traffic_due_after, daily_paid_until, invoiced_until, next_transfer, next_event,
     next_service, next_invoice, next_charge, waiting
-    from accounts where id in ";
+    from accounts where id = any($1)";
 
 const INVOICES: &str = "select account_id, number, issued_at, total, paid, credited, written_off, paid_at, credited_at,
     overdue, tries_made, first_try_due, first_failed_at, tries_done_until, new_card_at
-    from invoices where paid_at is null and account_id in ";
+    from invoices where paid_at is null and account_id = any($1)";
 
 /// One that is paid already.
 const INVOICE: &str = "select account_id, number, issued_at, total, paid, credited, written_off, paid_at, credited_at,
@@ -54,10 +51,10 @@ const INVOICE: &str = "select account_id, number, issued_at, total, paid, credit
     from invoices where paid_at is not null and account_id = $1 and number = $2";
 
 const INTENTS: &str = "select account_id, key, purpose, card, amount, due_at, answer
-    from intents where used_at is null and account_id in ";
+    from intents where used_at is null and account_id = any($1)";
 
 const RECEIPTS: &str = "select account_id, id, provider, kind, amount, received_at
-    from receipts where applied_at is null and account_id in ";
+    from receipts where applied_at is null and account_id = any($1)";
 
 type Slots = HashMap<i64, std::result::Result<Account, Problem>>;
 
@@ -77,7 +74,7 @@ impl Store {
 
 /// What [`Store::accounts_load`] does, in the caller's snapshot.
 pub async fn accounts(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     ids: &[AccountId],
     scope: Scope<'_>,
 ) -> Result<Vec<std::result::Result<Account, CorruptAccount>>> {
@@ -97,7 +94,7 @@ pub async fn accounts(
     fill(&mut slots, "invoices", &invoices, read_invoice, |account, invoice| account.invoices.push(invoice));
     if let (Scope::For(action), [key]) = (scope, keys.as_slice()) {
         if let Some(number) = action.invoice() {
-            let paid = sqlx::query(INVOICE).bind(key).bind(number).fetch_all(&mut *connection).await?;
+            let paid = sql::query(INVOICE).bind(*key).bind(number).fetch_all(&mut *connection).await?;
             fill(&mut slots, "invoices", &paid, read_invoice, |account, invoice| account.invoices.push(invoice));
         }
         if let Some(Ok(account)) = slots.get_mut(key) {
@@ -127,21 +124,18 @@ fn sorted(mut account: Account) -> Account {
     account
 }
 
-async fn of_accounts(connection: &mut SqliteConnection, question: &str, keys: &[i64]) -> Result<Vec<SqliteRow>> {
-    let mut statement = QueryBuilder::<Sqlite>::new(question);
-    push_set(&mut statement, keys);
-    Ok(statement.build().fetch_all(connection).await?)
+async fn of_accounts(connection: &mut Transaction, question: &'static str, keys: &[i64]) -> Result<Vec<Row>> {
+    sql::query(question).bind(keys.to_vec()).fetch_all(connection).await
 }
 
-async fn services(connection: &mut SqliteConnection, keys: &[i64], scope: Scope<'_>) -> Result<Vec<SqliteRow>> {
+async fn services(connection: &mut Transaction, keys: &[i64], scope: Scope<'_>) -> Result<Vec<Row>> {
     let named: Vec<&str> = match scope {
         Scope::With(names) => names.to_vec(),
         Scope::For(action) => action.service().into_iter().collect(),
         Scope::All | Scope::Unfinished => Vec::new(),
     };
-    let mut statement = QueryBuilder::<Sqlite>::new("select ");
-    statement.push(service_row::COLUMNS).push(" from services where account_id in ");
-    push_set(&mut statement, keys);
+    let mut statement = Builder::new("select ");
+    statement.push(service_row::COLUMNS).push(" from services where account_id").push_set(keys.to_vec());
     match named.as_slice() {
         _ if scope == Scope::All => {}
         [] => {
@@ -149,19 +143,17 @@ async fn services(connection: &mut SqliteConnection, keys: &[i64], scope: Scope<
         }
         names => {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            statement.push(" and (not finished or name in ");
-            push_set(&mut statement, &names);
-            statement.push(")");
+            statement.push(" and (not finished or name").push_set(names).push(")");
         }
     }
-    Ok(statement.build().fetch_all(connection).await?)
+    statement.build().fetch_all(connection).await
 }
 
 /// Puts each row to its account. What cannot be read costs that account alone.
 fn fill<T>(
     slots: &mut Slots,
     table: &str,
-    rows: &[SqliteRow],
+    rows: &[Row],
     read: fn(&mut Cells<'_>) -> std::result::Result<T, Problem>,
     put: fn(&mut Account, T),
 ) {

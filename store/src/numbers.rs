@@ -5,9 +5,8 @@
 //! nothing else, for they keep everybody else waiting: an invoice night puts a hundred thousand into one second.
 
 use rules::DocumentPolicy;
-use sqlx::SqliteConnection;
 
-use crate::bulk::Work;
+use crate::sql::{self, Transaction, Work};
 use crate::{Result, Store};
 
 /// Documents that one transaction numbers.
@@ -26,14 +25,14 @@ struct Documents {
 
 const INVOICES: Documents = Documents {
     first: "select d.account_id, d.number, d.issued_at from invoices d join accounts on accounts.id = d.account_id
-        where d.public_number is null and d.brought_in = 0 and d.issued_at <= coalesce((
-            select issued_at from invoices where public_number is null and brought_in = 0
+        where d.public_number is null and not d.brought_in and d.issued_at <= coalesce((
+            select issued_at from invoices where public_number is null and not brought_in
             order by issued_at limit 1 offset $1
         ), $2) order by d.issued_at, accounts.name, d.number",
     older: "select count(*) from (
-            select 1 from invoices where public_number is null and brought_in = 0 and issued_at < $1 limit $2
+            select 1 from invoices where public_number is null and not brought_in and issued_at < $1 limit $2
         ) as older",
-    count: "select count(*) from invoices where public_number is null and brought_in = 0 and issued_at >= $1",
+    count: "select count(*) from invoices where public_number is null and not brought_in and issued_at >= $1",
     update: "update invoices set series = v.column3, public_number = v.column4 from (",
     tail: ") as v where invoices.account_id = v.column1 and invoices.number = v.column2
         and invoices.public_number is null",
@@ -82,9 +81,9 @@ impl Store {
         let mut ahead = Vec::new();
         for (documents, series) in [(INVOICES, &policy.invoice_series), (CREDIT_NOTES, &policy.credit_note_series)] {
             let count = count(&mut snapshot, &documents).await?;
-            let next: Option<i64> = sqlx::query_scalar("select next from number_series where series = $1")
+            let next: Option<i64> = sql::query_scalar("select next from number_series where series = $1")
                 .bind(series)
-                .fetch_optional(&mut *snapshot)
+                .fetch_optional(&mut snapshot)
                 .await?;
             if count > 0 {
                 ahead.push((series.clone(), next.unwrap_or(1), count));
@@ -118,19 +117,19 @@ impl Store {
     }
 }
 
-async fn count(connection: &mut SqliteConnection, documents: &Documents) -> Result<u64> {
-    let count: i64 = sqlx::query_scalar(documents.count).bind(i64::MIN).fetch_one(connection).await?;
+async fn count(connection: &mut Transaction, documents: &Documents) -> Result<u64> {
+    let count: i64 = sql::query_scalar(documents.count).bind(i64::MIN).fetch_one(connection).await?;
     Ok(count.unsigned_abs())
 }
 
-async fn first(connection: &mut SqliteConnection, documents: &Documents) -> Result<Vec<Document>> {
+async fn first(connection: &mut Transaction, documents: &Documents) -> Result<Vec<Document>> {
     let before = i64::try_from(AT_ONCE).unwrap_or(i64::MAX) - 1;
-    Ok(sqlx::query_as(documents.first).bind(before).bind(i64::MAX).fetch_all(connection).await?)
+    Ok(sql::query_as(documents.first).bind(before).bind(i64::MAX).fetch_all(connection).await?)
 }
 
 /// Gives these documents the next numbers of their series, if they are still the oldest without one.
 async fn number(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     documents: &Documents,
     batch: &[Document],
     series: &str,
@@ -139,11 +138,11 @@ async fn number(
     let (all, before_last) = (batch.len(), batch.iter().filter(|(_, _, issued_at)| issued_at < last).count());
     let [all, before_last] = [all, before_last].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
     let older: i64 =
-        sqlx::query_scalar(documents.older).bind(last).bind(before_last + 1).fetch_one(&mut *connection).await?;
+        sql::query_scalar(documents.older).bind(*last).bind(before_last + 1).fetch_one(&mut *connection).await?;
     if older != before_last {
         return Ok(false);
     }
-    let next: i64 = sqlx::query_scalar(
+    let next: i64 = sql::query_scalar(
         "insert into number_series (series, next) values ($1, 1 + $2)
         on conflict (series) do update set next = number_series.next + $2
         returning next",
@@ -159,7 +158,7 @@ async fn number(
             documents.update,
             &numbered,
             |cells, ((account, document, _), number)| {
-                cells.push_bind(*account).push_bind(*document).push_bind(series.to_owned()).push_bind(*number);
+                cells.push_bind(*account).push_bind(*document).push_bind(series).push_bind(*number);
             },
             documents.tail,
         )

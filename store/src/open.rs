@@ -1,16 +1,27 @@
-//! Opening the books: one connection that writes, a few that read.
+//! Opening the books: connections that write, and connections that read.
 
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rules::Timestamp;
-use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{ConnectOptions, Connection, Sqlite, SqlitePool, Transaction};
 
-use crate::settings::{Durability, Role, options, read_back};
-use crate::{Result, StoreError, schema};
+use crate::address::Address;
+use crate::queue::Queue;
+use crate::sql::{self, Dialect, Pool, Transaction};
+use crate::{Result, StoreError, postgres, schema, sqlite};
+
+/// Whether a commit outlives a power failure. Only a scratch database goes without.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    Full,
+    Off,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    Writer,
+    Reader,
+}
 
 /// How a database is opened.
 #[derive(Clone, Debug)]
@@ -18,30 +29,44 @@ pub struct Opening {
     /// Creates and migrates the database, as of this second; else it must be there and up to date.
     migrate_at: Option<Timestamp>,
     durability: Durability,
-    readers: u32,
+    /// Connections for each role; SQLite has one that writes, whatever is asked.
+    connections: u32,
     /// Runs push wakes for their shards to this queue.
-    pub(crate) queue: Option<String>,
+    queue: Option<String>,
+    redis: Option<String>,
+    /// By which other daemons on the same server see that this one lives.
+    name: Option<String>,
 }
 
 impl Opening {
     /// As the daemon does: creates what is missing and migrates what is older.
     pub const fn serving(now: Timestamp) -> Self {
-        Self { migrate_at: Some(now), durability: Durability::Full, readers: 4, queue: None }
+        Self { migrate_at: Some(now), durability: Durability::Full, connections: 4, queue: None, redis: None, name: None }
     }
 
     /// As a command beside a running daemon does: never creates, never migrates.
     pub const fn beside() -> Self {
-        Self { migrate_at: None, durability: Durability::Full, readers: 1, queue: None }
+        Self { migrate_at: None, durability: Durability::Full, connections: 1, queue: None, redis: None, name: None }
     }
 
     /// A throwaway database, which a power failure may take.
     pub const fn scratch(now: Timestamp) -> Self {
-        Self { migrate_at: Some(now), durability: Durability::Off, readers: 1, queue: None }
+        Self { migrate_at: Some(now), durability: Durability::Off, connections: 1, queue: None, redis: None, name: None }
     }
 
     /// Runs that are opened push a wake for each shard into this queue, in their own transaction.
     pub fn with_queue(self, queue: impl Into<String>) -> Self {
         Self { queue: Some(queue.into()), ..self }
+    }
+
+    /// As what this program claims work, and is known to a server.
+    pub fn named(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
+    }
+
+    /// The queue lies in the Redis at this URL, not in the books' database.
+    pub fn with_redis(self, url: Option<&str>) -> Self {
+        Self { redis: url.map(str::to_owned), ..self }
     }
 }
 
@@ -53,57 +78,54 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Inner {
-    writer: SqlitePool,
-    readers: SqlitePool,
-    path: PathBuf,
-    queue: Option<String>,
+    writer: Pool,
+    readers: Pool,
+    queue: Option<Queue>,
     cut_after: Mutex<Option<u32>>,
 }
 
 impl Store {
-    /// Opens `sqlite:PATH`.
+    /// Opens `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
     pub async fn open(url: &str, opening: Opening) -> Result<Self> {
-        let path = database_path(url)?;
-        if !path.exists() {
+        let address = Address::parse(url)?;
+        if let Some(path) = address.file().filter(|path| !path.exists()) {
             if opening.migrate_at.is_none() {
-                return Err(StoreError::NoSuchDatabase { path });
+                return Err(StoreError::NoSuchDatabase { path: path.to_owned() });
             }
-            create(&path)?;
+            sqlite::create(path)?;
         }
-        let writer = pool(&path, Role::Writer, opening.durability, 1).await?;
-        let mut connection = writer.acquire().await?;
+        let writer = pool(&address, Role::Writer, &opening).await?;
         match opening.migrate_at {
-            Some(now) => schema::migrate(&mut connection, &path, now).await?,
-            None => schema::check(&mut connection, &path).await?,
+            Some(now) => schema::migrate(&writer, &address, now).await?,
+            None => schema::check(&writer, &address).await?,
         }
-        drop(connection);
-        let readers = pool(&path, Role::Reader, opening.durability, opening.readers).await?;
-        let inner = Inner { writer, readers, path, queue: opening.queue, cut_after: Mutex::new(None) };
+        let readers = pool(&address, Role::Reader, &opening).await?;
+        let queue = match &opening.queue {
+            Some(name) => Some(Queue::open(name, opening.redis.as_deref()).await?),
+            None => None,
+        };
+        let inner = Inner { writer, readers, queue, cut_after: Mutex::new(None) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether nothing was ever put in: no account, no price list and no run.
     pub async fn is_empty(&self) -> Result<bool> {
-        let empty = sqlx::query_scalar(
+        let empty = sql::query_scalar(
             "select not (exists (select 1 from accounts) or exists (select 1 from price_lists)
                 or exists (select 1 from runs))",
         );
-        Ok(empty.fetch_one(self.readers()).await?)
+        empty.fetch_one(self.readers()).await
     }
 
-    pub fn path(&self) -> &Path {
-        &self.inner.path
+    /// Whether other daemons may work on the same books.
+    pub fn is_shared(&self) -> bool {
+        self.inner.writer.dialect() == Dialect::Postgres
     }
 
     /// Waits for what runs and closes all connections.
     pub async fn close(&self) {
         self.inner.readers.close().await;
         self.inner.writer.close().await;
-    }
-
-    /// The writing connection, for the queue's workers in the same file.
-    pub fn queue_pool(&self) -> &SqlitePool {
-        &self.inner.writer
     }
 
     /// A fault for tests and the simulator: the next commit is cut off after so many of its statements.
@@ -115,91 +137,46 @@ impl Store {
         self.inner.cut_after.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    pub(crate) fn readers(&self) -> &SqlitePool {
+    pub(crate) fn readers(&self) -> &Pool {
         &self.inner.readers
     }
 
-    pub(crate) fn queue_name(&self) -> Option<&str> {
-        self.inner.queue.as_deref()
+    pub(crate) fn writer(&self) -> &Pool {
+        &self.inner.writer
+    }
+
+    pub(crate) fn queue(&self) -> Option<&Queue> {
+        self.inner.queue.as_ref()
     }
 
     /// A transaction that sees one state of the books throughout.
-    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.inner.readers.begin().await?)
+    pub(crate) async fn snapshot(&self) -> Result<Transaction> {
+        self.readers().begin_with("begin", "begin isolation level repeatable read, read only").await
     }
 
-    /// A transaction that writes. It takes the lock at once: one that read first could not be sure to get it.
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.inner.writer.begin_with("begin immediate").await?)
+    /// A transaction that writes, and nobody else meanwhile: what it reads stays so until it commits. SQLite takes
+    /// the lock at once, for one that read first could not be sure to get it.
+    pub(crate) async fn write(&self) -> Result<Transaction> {
+        self.writer().begin_with("begin immediate", postgres::BEGIN_ALONE).await
+    }
+
+    /// A transaction that writes beside others of its kind: each of its statements stands by itself, or it locks
+    /// the rows that it goes by.
+    pub(crate) async fn write_beside(&self) -> Result<Transaction> {
+        self.writer().begin_with("begin immediate", postgres::BEGIN_BESIDE).await
     }
 }
 
-/// The file that `sqlite:PATH` names.
-pub fn database_path(url: &str) -> Result<PathBuf> {
-    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-        return Err(StoreError::PostgresUnsupported);
-    }
-    let unknown = || StoreError::UnknownUrl(url.to_owned());
-    let path = url.strip_prefix("sqlite:").ok_or_else(unknown)?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    // A database in memory would be another one for each connection.
-    if path.is_empty() || path.contains(":memory:") {
-        return Err(unknown());
-    }
-    Ok(PathBuf::from(path))
-}
-
-/// The file is created here, not by the driver, which would also create it for a mistyped path of a reader. It is
-/// its owner's alone, and so are the files that SQLite puts beside it.
-fn create(path: &Path) -> Result<()> {
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .mode(0o600)
-        .truncate(false)
-        .open(path)
-        .map(|_| ())
-        .map_err(|error| StoreError::CannotOpen { path: path.to_owned(), problem: error.to_string() })
-}
-
-async fn pool(path: &Path, role: Role, durability: Durability, size: u32) -> Result<SqlitePool> {
-    let options = options(path, role, durability);
-    // A first one by hand: the pool would try again and again, and at last only say that it took too long.
-    let mut first = options.connect().await.map_err(|error| of_file(error, path))?;
-    read_back(&mut first, role, durability).await?;
-    first.close().await?;
-    let pool = SqlitePoolOptions::new()
-        .max_connections(size)
-        .min_connections(1)
-        .acquire_timeout(Duration::from_secs(60))
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-        // On a full disk SQLite ends a transaction itself, and the driver's rollback after it fails: it would take
-        // the connection for being within one for ever.
-        .before_acquire(|connection, _| {
-            let is_free = !connection.is_in_transaction();
-            Box::pin(async move { Ok(is_free) })
-        })
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                let checked = read_back(connection, role, durability).await;
-                checked.map_err(|error| sqlx::Error::Configuration(Box::new(error)))
-            })
-        })
-        .connect_with(options)
-        .await?;
-    Ok(pool)
-}
-
-fn of_file(error: sqlx::Error, path: &Path) -> StoreError {
-    const CANNOT_OPEN: &str = "14";
-    const NOT_A_DATABASE: &str = "26";
-    let code = error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned);
-    let path = path.to_owned();
-    match code.as_deref() {
-        Some(CANNOT_OPEN) => StoreError::CannotOpen { path, problem: "it is no file that can be opened".to_owned() },
-        Some(NOT_A_DATABASE) => StoreError::NotADatabase { path, problem: "it is not an SQLite file".to_owned() },
-        _ => error.into(),
-    }
+async fn pool(address: &Address, role: Role, opening: &Opening) -> Result<Pool> {
+    let (durability, connections) = (opening.durability, opening.connections);
+    Ok(match address {
+        Address::Sqlite(path) => {
+            let connections = if role == Role::Writer { 1 } else { connections };
+            Pool::Sqlite(sqlite::pool(path, role, durability, connections).await?)
+        }
+        Address::Postgres(options) => {
+            let options = postgres::options(options, role, opening.name.as_deref().unwrap_or("bursar"));
+            Pool::Postgres(postgres::pool(options, address, durability, connections).await?)
+        }
+    })
 }

@@ -1,9 +1,9 @@
 //! When nobody was alive (rule 11.8), and the heartbeat that tells it.
 
 use rules::{Outage, Timestamp};
-use sqlx::SqliteConnection;
 
 use crate::cells::{Cells, Problem};
+use crate::sql::{self, Transaction};
 use crate::{Result, Store, StoreError};
 
 /// A daemon that was silent for longer begins a new life: it may have much to catch up on. One whose clock was set
@@ -30,7 +30,7 @@ impl Store {
 
     /// All outages, the earliest first.
     pub async fn outages(&self) -> Result<Vec<Outage>> {
-        let rows = sqlx::query("select since, until from outages order by since").fetch_all(self.readers()).await?;
+        let rows = sql::query("select since, until from outages order by since").fetch_all(self.readers()).await?;
         let read = |cells: &mut Cells<'_>| Ok(Outage::new(cells.time()?, cells.time()?));
         let outages = rows.iter().map(|row| read(&mut Cells::of(row)));
         outages
@@ -40,7 +40,7 @@ impl Store {
 
     /// Says that a daemon is alive at `now`; the last second never goes back.
     pub async fn heartbeat(&self, now: Timestamp) -> Result<()> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_beside().await?;
         beat(&mut transaction, now).await?;
         transaction.commit().await?;
         Ok(())
@@ -49,20 +49,20 @@ impl Store {
     /// The latest second that any account is settled to. It reads all accounts.
     pub async fn settled_until(&self) -> Result<Option<Timestamp>> {
         let at: Option<i64> =
-            sqlx::query_scalar("select max(settled_at) from accounts").fetch_one(self.readers()).await?;
+            sql::query_scalar("select max(settled_at) from accounts").fetch_one(self.readers()).await?;
         Ok(at.map(Timestamp::from_secs))
     }
 
     /// The last second at which a daemon is known to have been alive.
     pub async fn last_alive(&self) -> Result<Option<Timestamp>> {
         let at: Option<i64> =
-            sqlx::query_scalar("select last_alive_at from heartbeats").fetch_optional(self.readers()).await?;
+            sql::query_scalar("select last_alive_at from heartbeats").fetch_optional(self.readers()).await?;
         Ok(at.map(Timestamp::from_secs))
     }
 }
 
-async fn insert(connection: &mut SqliteConnection, outage: Outage, recorded_at: Timestamp) -> Result<()> {
-    sqlx::query("insert into outages (since, until, recorded_at) values ($1, $2, $3) on conflict (since) do nothing")
+async fn insert(connection: &mut Transaction, outage: Outage, recorded_at: Timestamp) -> Result<()> {
+    sql::query("insert into outages (since, until, recorded_at) values ($1, $2, $3) on conflict (since) do nothing")
         .bind(outage.from.secs())
         .bind(outage.to.secs())
         .bind(recorded_at.secs())
@@ -71,8 +71,8 @@ async fn insert(connection: &mut SqliteConnection, outage: Outage, recorded_at: 
     Ok(())
 }
 
-async fn beat(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
-    sqlx::query(
+async fn beat(connection: &mut Transaction, now: Timestamp) -> Result<()> {
+    sql::query(
         "insert into heartbeats (id, last_alive_at, alive_since) values (1, $1, $1)
         on conflict (id) do update set
             last_alive_at = case

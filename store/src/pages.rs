@@ -2,14 +2,11 @@
 //! more than its rows. Reading settles nothing.
 
 use rules::{AccountId, Currency, Micros, Mode, Service, Standing, Timestamp};
-use sqlx::Sqlite;
-use sqlx::query_builder::QueryBuilder;
-use sqlx::sqlite::SqliteRow;
 
 use crate::books::{InvoiceRow, read_invoice, read_line, select_invoices, select_lines};
-use crate::bulk::push_set;
 use crate::cells::{Cells, Problem};
 use crate::load::read_standing;
+use crate::sql::{self, Builder, Row};
 use crate::{Result, Store, StoreError, service_row};
 
 /// An account in a list.
@@ -58,7 +55,7 @@ const PRINTED: &str = "select a.id, a.name, d.number from (
 impl Store {
     /// Accounts by name, bytewise, behind `after`.
     pub async fn accounts_page(&self, state: Option<&str>, after: &str, limit: u32) -> Result<Vec<AccountRow>> {
-        let mut statement = QueryBuilder::<Sqlite>::new(
+        let mut statement = Builder::new(
             "select name, currency, state, suspended_for, wallet, (
                 select cast(coalesce(sum(total - paid - credited - written_off), 0) as bigint) from invoices
                 where invoices.account_id = accounts.id and paid_at is null
@@ -116,7 +113,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<InvoiceRow>> {
         let (account, number) = after;
-        let mut statement = QueryBuilder::<Sqlite>::new(select_invoices!());
+        let mut statement = Builder::new(select_invoices!());
         statement.push(" where (invoices.account_id, invoices.number) > (").push_bind(account.0);
         statement.push(", ").push_bind(number).push(")");
         if let Some(account) = of {
@@ -126,7 +123,7 @@ impl Store {
             None => "",
             Some(InvoiceState::Paid) => " and invoices.paid_at is not null",
             Some(InvoiceState::Open) => " and invoices.paid_at is null",
-            Some(InvoiceState::Overdue) => " and invoices.paid_at is null and invoices.overdue = 1",
+            Some(InvoiceState::Overdue) => " and invoices.paid_at is null and invoices.overdue",
         });
         statement.push(" order by invoices.account_id, invoices.number limit ").push_bind(i64::from(limit));
         read_rows("invoices", &statement.build().fetch_all(self.readers()).await?, read_invoice)
@@ -137,9 +134,9 @@ impl Store {
         const AT_ONCE: usize = 1_024;
         let mut found = Vec::new();
         for numbers in numbers.chunks(AT_ONCE) {
-            let mut statement = QueryBuilder::<Sqlite>::new(select_invoices!());
-            statement.push(" where invoices.account_id = ").push_bind(account.0).push(" and invoices.number in ");
-            push_set(&mut statement, numbers);
+            let mut statement = Builder::new(select_invoices!());
+            statement.push(" where invoices.account_id = ").push_bind(account.0).push(" and invoices.number");
+            statement.push_set(numbers.to_vec());
             found.extend(read_rows("invoices", &statement.build().fetch_all(self.readers()).await?, read_invoice)?);
         }
         Ok(found)
@@ -151,26 +148,26 @@ impl Store {
         let (series, number) = printed.rsplit_once('-').unwrap_or_default();
         let number: i64 = number.parse().unwrap_or(-1);
         let rows: Vec<(i64, String, i64)> =
-            sqlx::query_as(PRINTED).bind(series).bind(number).bind(printed).fetch_all(self.readers()).await?;
+            sql::query_as(PRINTED).bind(series).bind(number).bind(printed).fetch_all(self.readers()).await?;
         Ok(rows.into_iter().map(|(account, name, number)| (AccountId(account), name, number)).collect())
     }
 
     /// One invoice with its lines.
     pub async fn invoice(&self, account: AccountId, number: i64) -> Result<Option<InvoiceRow>> {
         let mut snapshot = self.snapshot().await?;
-        let row = sqlx::query(concat!(select_invoices!(), " where invoices.account_id = $1 and invoices.number = $2"))
+        let row = sql::query(concat!(select_invoices!(), " where invoices.account_id = $1 and invoices.number = $2"))
             .bind(account.0)
             .bind(number)
-            .fetch_optional(&mut *snapshot)
+            .fetch_optional(&mut snapshot)
             .await?;
         let Some(mut invoice) = read_rows("invoices", row.as_slice(), read_invoice)?.pop() else { return Ok(None) };
-        let lines = sqlx::query(concat!(
+        let lines = sql::query(concat!(
             select_lines!(),
             " where invoice_lines.account_id = $1 and invoice_lines.invoice = $2 order by invoice_lines.position"
         ))
         .bind(account.0)
         .bind(number)
-        .fetch_all(&mut *snapshot)
+        .fetch_all(&mut snapshot)
         .await?;
         invoice.lines = read_rows("invoice_lines", &lines, |cells| Ok(read_line(cells)?.2))?;
         Ok(Some(invoice))
@@ -178,8 +175,8 @@ impl Store {
 }
 
 /// The columns of a service stand first, as [`service_row::read`] takes them.
-fn services_of(condition: &str) -> QueryBuilder<Sqlite> {
-    let mut statement = QueryBuilder::<Sqlite>::new("select ");
+fn services_of<'v>(condition: &str) -> Builder<'v> {
+    let mut statement = Builder::new("select ");
     statement.push(service_row::COLUMNS);
     statement.push(
         ", owner.owner_name, owner.currency, owner.daily_paid_until, owner.settled_at from services
@@ -207,7 +204,7 @@ fn read_service(cells: &mut Cells<'_>) -> std::result::Result<ServiceRow, Proble
 /// All rows, or which table cannot be read.
 pub fn read_rows<T>(
     table: &'static str,
-    rows: &[SqliteRow],
+    rows: &[Row],
     read: impl Fn(&mut Cells<'_>) -> std::result::Result<T, Problem>,
 ) -> Result<Vec<T>> {
     let read_ones = rows.iter().map(|row| read(&mut Cells::of(row)));

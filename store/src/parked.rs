@@ -1,12 +1,10 @@
 //! Accounts that could not be settled: put aside with their error, so that the others go on.
 
 use rules::{AccountId, Timestamp};
-use sqlx::Sqlite;
-use sqlx::query_builder::QueryBuilder;
 
-use crate::bulk::push_set;
 use crate::cells::Cells;
 use crate::due::unless_waiting;
+use crate::sql;
 use crate::{Result, Store, StoreError};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,7 +20,7 @@ pub struct Parked {
 impl Store {
     /// How often a parked account was tried; none if it is not parked.
     pub async fn parked_tries(&self, account: AccountId) -> Result<Option<u32>> {
-        let tries: Option<i64> = sqlx::query_scalar("select tries from parked where account_id = $1")
+        let tries: Option<i64> = sql::query_scalar("select tries from parked where account_id = $1")
             .bind(account.0)
             .fetch_optional(self.readers())
             .await?;
@@ -31,7 +29,7 @@ impl Store {
 
     /// Parked accounts whose next try came, unless they wait for a held run; the longest waiting first.
     pub async fn parked_ready(&self, now: Timestamp, limit: u32) -> Result<Vec<AccountId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(concat!(
+        let ids: Vec<i64> = sql::query_scalar(concat!(
             "select parked.account_id from parked where parked.next_try_at <= $2",
             unless_waiting!("parked.account_id"),
             " order by parked.next_try_at, parked.account_id limit $1"
@@ -45,8 +43,8 @@ impl Store {
 
     /// Parks an account, or counts one more try of a parked one; how many there were.
     pub async fn park(&self, account: AccountId, error: &str, now: Timestamp, next_try_at: Timestamp) -> Result<u32> {
-        let mut transaction = self.write().await?;
-        let tries: i64 = sqlx::query_scalar(
+        let mut transaction = self.write_beside().await?;
+        let tries: i64 = sql::query_scalar(
             "insert into parked (account_id, error, parked_at, tries, next_try_at) values ($1, $2, $3, 1, $4)
             on conflict (account_id) do update set error = excluded.error, tries = parked.tries + 1,
                 next_try_at = excluded.next_try_at
@@ -56,7 +54,7 @@ impl Store {
         .bind(error)
         .bind(now.secs())
         .bind(next_try_at.secs())
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut transaction)
         .await?;
         transaction.commit().await?;
         Ok(u32::try_from(tries).unwrap_or(u32::MAX))
@@ -64,33 +62,32 @@ impl Store {
 
     /// Takes accounts back into work; those of `accounts` that were not parked are none of its concern.
     pub async fn unpark(&self, accounts: &[AccountId]) -> Result<()> {
-        let any: i64 = sqlx::query_scalar("select exists (select 1 from parked)").fetch_one(self.readers()).await?;
-        if any == 0 || accounts.is_empty() {
+        let any: bool = sql::query_scalar("select exists (select 1 from parked)").fetch_one(self.readers()).await?;
+        if !any || accounts.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_beside().await?;
         let keys: Vec<i64> = accounts.iter().map(|account| account.0).collect();
-        let mut statement = QueryBuilder::<Sqlite>::new("delete from parked where account_id in ");
-        push_set(&mut statement, &keys);
-        statement.build().execute(&mut *transaction).await?;
+        let statement = sql::query("delete from parked where account_id = any($1)").bind(keys);
+        statement.execute(&mut transaction).await?;
         transaction.commit().await?;
         Ok(())
     }
 
     /// Parked accounts wait no longer: their next try is now.
     pub async fn parked_retry(&self, now: Timestamp) -> Result<u64> {
-        let mut transaction = self.write().await?;
-        let moved = sqlx::query("update parked set next_try_at = $1 where next_try_at > $1")
+        let mut transaction = self.write_beside().await?;
+        let moved = sql::query("update parked set next_try_at = $1 where next_try_at > $1")
             .bind(now.secs())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
         transaction.commit().await?;
-        Ok(moved.rows_affected())
+        Ok(moved)
     }
 
     /// All that is parked, the longest first.
     pub async fn parked(&self) -> Result<Vec<Parked>> {
-        let rows = sqlx::query(
+        let rows = sql::query(
             "select parked.account_id, accounts.name, error, parked_at, tries, next_try_at
             from parked join accounts on accounts.id = parked.account_id
             order by parked_at, parked.account_id",

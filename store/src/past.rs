@@ -1,8 +1,8 @@
 //! What an action takes back, as it stands in the books: loaded for that action alone.
 
 use rules::{Account, Action, Buyer, Kind, Line, Micros, Past, Transfer};
-use sqlx::SqliteConnection;
 
+use crate::sql::{self, Transaction};
 use crate::Result;
 use crate::cells::{Cells, Problem, required};
 
@@ -28,7 +28,7 @@ pub const BUYER_KEYS: [&str; 5] = ["email", "name", "address", "company", "tax_i
 
 /// For an account whose services are loaded already.
 pub async fn of(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     account: &Account,
     action: &Action,
 ) -> Result<std::result::Result<Past, Problem>> {
@@ -40,7 +40,7 @@ pub async fn of(
 }
 
 async fn of_service(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     account: &Account,
     name: &str,
 ) -> Result<std::result::Result<Past, Problem>> {
@@ -51,22 +51,22 @@ async fn of_service(
         Kind::Term(term) => term.paid,
         Kind::Server(_) => return none,
     };
-    let charges = sqlx::query(CHARGES).bind(account.id.0).bind(service.number).bind(paid.from.secs());
+    let charges = sql::query(CHARGES).bind(account.id.0).bind(service.number).bind(paid.from.secs());
     let rows = charges.fetch_all(connection).await?;
     let charges = rows.iter().map(|row| read_charge(&mut Cells::of(row), service.number));
     Ok(charges.collect::<std::result::Result<_, _>>().map(|charges| Past { charges, ..Past::default() }))
 }
 
 async fn of_invoice(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     account: &Account,
     number: i64,
 ) -> Result<std::result::Result<Past, Problem>> {
-    let rows = sqlx::query(LINES).bind(account.id.0).bind(number).fetch_all(&mut *connection).await?;
-    let issued = sqlx::query(REISSUE).bind(account.id.0).bind(number).fetch_optional(&mut *connection).await?;
+    let rows = sql::query(LINES).bind(account.id.0).bind(number).fetch_all(&mut *connection).await?;
+    let issued = sql::query(REISSUE).bind(account.id.0).bind(number).fetch_optional(&mut *connection).await?;
     let by_card: i64 =
-        sqlx::query_scalar(PAID_BY_CARD).bind(account.id.0).bind(number).fetch_one(&mut *connection).await?;
-    let details = sqlx::query(BUYER).bind(account.id.0).fetch_optional(&mut *connection).await?;
+        sql::query_scalar(PAID_BY_CARD).bind(account.id.0).bind(number).fetch_one(&mut *connection).await?;
+    let details = sql::query(BUYER).bind(account.id.0).fetch_optional(&mut *connection).await?;
     let read = || -> std::result::Result<Past, Problem> {
         let lines = rows.iter().map(|row| read_line(&mut Cells::of(row))).collect::<std::result::Result<_, _>>()?;
         let Some(row) = &issued else { return Ok(Past::default()) };

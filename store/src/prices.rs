@@ -1,11 +1,11 @@
 //! Price lists, in the order in which they take effect.
 
 use rules::{AccountId, Currency, PriceBook, PriceList, Service, Timestamp};
-use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::cells::{Cells, Problem};
 use crate::reference::{self, Revision};
 use crate::write::json;
+use crate::sql::{self, Transaction};
 use crate::{Result, Store, StoreError, service_row};
 
 /// A price list as it was published.
@@ -77,6 +77,25 @@ impl Store {
         Ok(())
     }
 
+    /// Publishes the first lists; false if there are some already, for another daemon began with them.
+    pub async fn price_lists_begin(
+        &self,
+        lists: &[(&PriceList, Timestamp)],
+        author: &str,
+        recorded_at: Timestamp,
+    ) -> Result<bool> {
+        let mut transaction = self.write().await?;
+        let any = sql::query_scalar("select exists (select 1 from price_lists)");
+        if any.fetch_one(&mut transaction).await? {
+            return Ok(false);
+        }
+        for (list, effective_at) in lists {
+            insert(&mut transaction, list, *effective_at, author, recorded_at).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
     /// Publishes a list that was looked at with the lists of `seen`, unless an account is settled to when it
     /// takes effect, or beyond, or that second went by. That reads all accounts, as nothing else that writes does.
     pub async fn price_list_publish(
@@ -92,7 +111,7 @@ impl Store {
             return Ok(Published::Moved);
         }
         let settled: Option<i64> =
-            sqlx::query_scalar("select max(settled_at) from accounts").fetch_one(&mut *transaction).await?;
+            sql::query_scalar("select max(settled_at) from accounts").fetch_one(&mut transaction).await?;
         if let Some(settled) = settled.filter(|settled| *settled >= effective_at.secs()) {
             return Ok(Published::Settled(Timestamp::from_secs(settled)));
         }
@@ -108,7 +127,7 @@ impl Store {
     pub async fn services_after(&self, after: (AccountId, i64), limit: u32) -> Result<Vec<OwnedService>> {
         let question = format!(
             "select {}, a.name, a.currency from (
-                select * from services where (account_id, number) > ($1, $2) and finished = 0
+                select * from services where (account_id, number) > ($1, $2) and not finished
                 order by account_id, number limit $3
             ) s join accounts a on a.id = s.account_id order by s.account_id, s.number",
             service_row::COLUMNS
@@ -117,7 +136,7 @@ impl Store {
                 .collect::<Vec<_>>()
                 .join(", ")
         );
-        let rows = sqlx::query(AssertSqlSafe(question))
+        let rows = sql::query(question)
             .bind(after.0.0)
             .bind(after.1)
             .bind(i64::from(limit))
@@ -135,7 +154,7 @@ impl Store {
 
     /// All lists, also those that were withdrawn, in the order in which they take effect.
     pub async fn price_lists(&self) -> Result<Vec<PublishedList>> {
-        let mut reader = self.readers().acquire().await?;
+        let mut reader = self.snapshot().await?;
         read_all(&mut reader).await
     }
 
@@ -158,7 +177,7 @@ pub fn laid(lists: impl Iterator<Item = PublishedList>) -> Result<PriceBook> {
 }
 
 pub async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     list: &PriceList,
     effective_at: Timestamp,
     author: &str,
@@ -166,7 +185,7 @@ pub async fn insert(
 ) -> Result<i64> {
     let insert = "insert into price_lists (effective_at, body, recorded_at, author) values ($1, $2, $3, $4)
         returning id";
-    let id = sqlx::query_scalar(insert)
+    let id = sql::query_scalar(insert)
         .bind(effective_at.secs())
         .bind(json(list)?)
         .bind(recorded_at.secs())
@@ -176,8 +195,8 @@ pub async fn insert(
     Ok(id)
 }
 
-pub async fn read_all(connection: &mut SqliteConnection) -> Result<Vec<PublishedList>> {
-    let rows = sqlx::query(
+pub async fn read_all(connection: &mut Transaction) -> Result<Vec<PublishedList>> {
+    let rows = sql::query(
         "select id, effective_at, recorded_at, author, withdrawn_at, withdrawn_by, withdrawal_reason, body
             from price_lists order by effective_at, id",
     )

@@ -1,12 +1,12 @@
 //! Proofs of payments, each taken once.
 
 use rules::{AccountId, Micros, ReceiptKind, Timestamp};
-use sqlx::SqliteConnection;
 
 use crate::cells::{Cells, Problem};
 use crate::due::unless_waiting;
 use crate::intents::touch;
 use crate::pages::read_rows;
+use crate::sql::{self, Transaction};
 use crate::{Result, Store, StoreError};
 
 /// A payment as the provider proved it; the same payment and kind is the same receipt.
@@ -49,7 +49,7 @@ impl Store {
     pub async fn receipt(&self, provider: &str, payment: &str, kind: ReceiptKind) -> Result<Option<ReceiptRow>> {
         let question = select_receipts!("where provider = $1 and payment = $2 and kind = $3");
         let row =
-            sqlx::query(question).bind(provider).bind(payment).bind(kind.name()).fetch_optional(self.readers()).await?;
+            sql::query(question).bind(provider).bind(payment).bind(kind.name()).fetch_optional(self.readers()).await?;
         Ok(read_rows("receipts", row.as_slice(), read_receipt)?.pop())
     }
 
@@ -66,7 +66,7 @@ impl Store {
                 and kind = $3 and amount = $4
             order by receipts.received_at, receipts.id"
         );
-        let rows = sqlx::query(question)
+        let rows = sql::query(question)
             .bind(account.0)
             .bind(at.secs())
             .bind(kind.name())
@@ -79,18 +79,19 @@ impl Store {
     /// Keeps a receipt as of `received_at`; false if it was there already. From then on no decision is
     /// committed that doesn't know of it.
     pub async fn receipt_insert(&self, receipt: &NewReceipt<'_>, received_at: Timestamp) -> Result<bool> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write_beside().await?;
+        // First, so that nobody settles the account further meanwhile.
+        touch(&mut transaction, receipt.account).await?;
         let inserted = insert(&mut transaction, receipt, received_at).await?;
         if inserted {
-            touch(&mut transaction, receipt.account).await?;
+            transaction.commit().await?;
         }
-        transaction.commit().await?;
         Ok(inserted)
     }
 
     /// Accounts with money that is not in the books yet.
     pub async fn accounts_with_receipts(&self, limit: u32) -> Result<Vec<AccountId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
+        let ids: Vec<i64> = sql::query_scalar(
             "select distinct account_id from receipts where applied_at is null order by account_id limit $1",
         )
         .bind(i64::from(limit))
@@ -107,7 +108,7 @@ impl Store {
         last: AccountId,
         limit: u32,
     ) -> Result<Vec<AccountId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(concat!(
+        let ids: Vec<i64> = sql::query_scalar(concat!(
             "select distinct account_id from receipts
             where applied_at is null and account_id > $1 and account_id <= $3",
             unless_waiting!("receipts.account_id"),
@@ -124,7 +125,7 @@ impl Store {
 
     /// How many they are, of all accounts.
     pub async fn accounts_with_receipts_due_count(&self, now: Timestamp) -> Result<u64> {
-        let count: i64 = sqlx::query_scalar(concat!(
+        let count: i64 = sql::query_scalar(concat!(
             "select count(distinct account_id) from receipts where applied_at is null and received_at >= $1",
             unless_waiting!("receipts.account_id")
         ))
@@ -150,11 +151,11 @@ fn read_receipt(cells: &mut Cells<'_>) -> std::result::Result<ReceiptRow, Proble
 /// Inserts unless it is known. What waited for the writer while its account was settled further is durable
 /// only after that second, and says so (rule 11.6).
 pub async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     receipt: &NewReceipt<'_>,
     received_at: Timestamp,
 ) -> Result<bool> {
-    let written = sqlx::query(
+    let written = sql::query(
         "insert into receipts (provider, payment, kind, account_id, amount, received_at, provider_at)
         select $1, $2, $3, id, $5, case when settled_at > $6 then settled_at else $6 end, $7
         from accounts where id = $4
@@ -169,9 +170,9 @@ pub async fn insert(
     .bind(receipt.provider_at.map(Timestamp::secs))
     .execute(&mut *connection)
     .await?
-    .rows_affected();
+    ;
     if written == 0 {
-        let account = sqlx::query("select 1 from accounts where id = $1").bind(receipt.account.0);
+        let account = sql::query("select 1 from accounts where id = $1").bind(receipt.account.0);
         let missing = || StoreError::NotFound { what: "account", key: receipt.account.0.to_string() };
         account.fetch_optional(connection).await?.ok_or_else(missing)?;
     }

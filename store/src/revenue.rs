@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use rules::{Basis, Currency, Micros, Period, Revenue, RevenueMoves, Timestamp};
-use sqlx::SqliteConnection;
 
 use crate::cells::{Cells, Problem};
 use crate::closings::Closing;
+use crate::sql::{self, Transaction};
 use crate::{Result, Store, StoreError};
 
 /// Rows that are read at once.
@@ -23,7 +23,7 @@ pub type RevenueKey = (String, Option<String>);
 macro_rules! transfer_columns {
     () => {
         "t.currency, case t.kind when 'downgrade' then -t.amount else t.amount end, t.effective_at, t.recorded_at,
-            coalesce(t.period_from, t.effective_at), coalesce(t.period_to, t.effective_at), t.basis, 0, (
+            coalesce(t.period_from, t.effective_at), coalesce(t.period_to, t.effective_at), t.basis, false, (
                 select r.effective_at from transfers r
                 where r.account_id = t.account_id and r.corrects is not null and r.service = t.service
                     and r.number > t.number and r.period_to = t.period_to and r.period_from <= t.period_from
@@ -38,7 +38,7 @@ macro_rules! transfer_columns {
 macro_rules! line_columns {
     () => {
         "a.currency, l.amount, i.issued_at, i.recorded_at, l.period_from, l.period_to, l.basis, l.reissue > 0,
-            i.credited_at, 0, services.plan
+            i.credited_at, false, services.plan
         from invoices i
         join invoice_lines l on l.account_id = i.account_id and l.invoice = i.number
         join accounts a on a.id = i.account_id
@@ -101,7 +101,7 @@ impl Store {
 }
 
 pub async fn moves_in(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     time: Period,
     closings: &[Closing],
 ) -> Result<BTreeMap<RevenueKey, RevenueMoves>> {
@@ -114,7 +114,7 @@ pub async fn moves_in(
 }
 
 async fn add(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     question: &'static str,
     time: Period,
     closings: &[Closing],
@@ -122,7 +122,7 @@ async fn add(
 ) -> Result<()> {
     let mut place = (i64::MIN, i64::MIN, i64::MIN);
     loop {
-        let page = sqlx::query(question).bind(place.0).bind(place.1).bind(place.2);
+        let page = sql::query(question).bind(place.0).bind(place.1).bind(place.2);
         let page = page.bind(time.from.secs()).bind(time.to.secs()).bind(PAGE);
         let rows = page.fetch_all(&mut *connection).await?;
         for row in &rows {

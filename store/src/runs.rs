@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use rules::{AccountId, DueKind, Micros, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::cells::{Cells, Problem};
-use crate::queue::{Wake, push_wakes};
+use crate::queue::Wake;
 use crate::write::json;
+use crate::sql::{self, Row, Transaction};
 use crate::{Result, Store, StoreError, shards};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -133,11 +132,18 @@ impl Store {
     /// The same for runs that begin together.
     pub async fn runs_open(&self, new: &[NewRun<'_>]) -> Result<Vec<Run>> {
         let mut transaction = self.write().await?;
-        let mut opened = Vec::new();
+        let (mut opened, mut wakes) = (Vec::new(), Vec::new());
         for new in new {
-            opened.extend(self.open_one(&mut transaction, new).await?);
+            if let Some(id) = open_one(&mut transaction, new).await? {
+                opened.push(id);
+                if new.held_for.is_none() && new.starts_at <= new.now {
+                    wakes.extend(wakes_of((id, new.job, new.slot), new.shards.len()));
+                }
+            }
         }
+        self.push_within(&mut transaction, &wakes).await?;
         transaction.commit().await?;
+        self.push_after(&wakes).await?;
         let mut runs = Vec::new();
         for id in opened {
             runs.extend(self.run(id).await?);
@@ -145,80 +151,38 @@ impl Store {
         Ok(runs)
     }
 
-    async fn open_one(&self, connection: &mut SqliteConnection, new: &NewRun<'_>) -> Result<Option<RunId>> {
-        let id: Option<i64> = sqlx::query_scalar(
-            "insert into runs (job, slot, asked_by, state, opened_at, total, done, moved, counts, due_kind, slots,
-                starts_at, retry_of, preview, held_for)
-            values ($1, $2, $3, $4, $5, $6, 0, '{}', '{}', $7, $8, $9, $10, $11, $12)
-            on conflict (job, slot) where slot is not null do nothing
-            returning id",
-        )
-        .bind(new.job)
-        .bind(new.slot.map(Timestamp::secs))
-        .bind(new.asked_by)
-        .bind(if new.held_for.is_some() { RunState::Held } else { RunState::Queued }.name())
-        .bind(new.now.secs())
-        .bind(i64::try_from(new.total).unwrap_or(i64::MAX))
-        .bind(new.due_kind.map(DueKind::name))
-        .bind(i64::try_from(new.covered.len() + 1).unwrap_or(i64::MAX))
-        .bind(new.starts_at.secs())
-        .bind(new.retry_of.map(|run| run.0))
-        .bind(new.preview)
-        .bind(new.held_for)
-        .fetch_optional(&mut *connection)
-        .await?;
-        let Some(id) = id.map(RunId) else { return Ok(None) };
-        for slot in new.covered {
-            cover(connection, (new.job, new.asked_by), *slot, id, new.now).await?;
-        }
-        shards::insert(connection, id, new.shards).await?;
-        if new.held_for.is_none() && new.starts_at <= new.now {
-            self.push_wakes_of(connection, (id, new.job, new.slot), new.shards.len()).await?;
-        }
-        Ok(Some(id))
-    }
-
-    async fn push_wakes_of(
-        &self,
-        connection: &mut SqliteConnection,
-        (id, job, slot): (RunId, &str, Option<Timestamp>),
-        shards: usize,
-    ) -> Result<()> {
-        let Some(queue) = self.queue_name() else { return Ok(()) };
-        let wakes: Vec<Wake> = (0..shards).map(|shard| Wake::of_shard(job, id, slot, shard)).collect();
-        push_wakes(connection, queue, &wakes).await
-    }
-
     /// Lets a held run go on; none if it is not held. It settles the slots that passed while it was held, too.
     pub async fn run_release(&self, id: RunId, by: &str, covered: &[Timestamp], now: Timestamp) -> Result<Option<Run>> {
         let mut transaction = self.write().await?;
-        let released = sqlx::query(
+        let released = sql::query(
             "update runs set state = 'queued', released_at = $2, released_by = $3 where id = $1 and state = 'held'",
         )
         .bind(id.0)
         .bind(now.secs())
         .bind(by)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-        if released.rows_affected() == 0 {
+        if released == 0 {
             transaction.rollback().await?;
             return Ok(None);
         }
-        let row = sqlx::query(select_runs!("where id = $1")).bind(id.0).fetch_one(&mut *transaction).await?;
+        let row = sql::query(select_runs!("where id = $1")).bind(id.0).fetch_one(&mut transaction).await?;
         let run = read_run(&row)?;
         for slot in covered {
             cover(&mut transaction, (&run.job, &run.asked_by), *slot, id, now).await?;
         }
         let shards = shards::of_run(&mut transaction, id).await?.len();
-        self.push_wakes_of(&mut transaction, (id, &run.job, run.slot), shards).await?;
+        let wakes = wakes_of((id, &run.job, run.slot), shards);
+        self.push_within(&mut transaction, &wakes).await?;
         transaction.commit().await?;
+        self.push_after(&wakes).await?;
         Ok(Some(run))
     }
 
     /// Held runs with what their jobs look for.
     pub async fn holds(&self) -> Result<Vec<Hold>> {
         let rows =
-            sqlx::query("select id, job, due_kind from runs where state = 'held'").fetch_all(self.readers()).await?;
+            sql::query("select id, job, due_kind from runs where state = 'held'").fetch_all(self.readers()).await?;
         let read = |cells: &mut Cells<'_>| -> std::result::Result<Hold, Problem> {
             let (run, job, kind) = (RunId(cells.int()?), cells.text()?, cells.maybe_text()?);
             let kind = DueKind::ALL.into_iter().find(|known| Some(known.name()) == kind.as_deref());
@@ -232,7 +196,7 @@ impl Store {
 
     /// The newest calendar runs of a job that looked at accounts and are done: what a preview is compared with.
     pub async fn runs_to_compare(&self, job: &str, limit: u32) -> Result<Vec<Run>> {
-        let rows = sqlx::query(select_runs!(
+        let rows = sql::query(select_runs!(
             "where job = $1 and state = 'done' and slot is not null and done > 0 order by id desc limit $2"
         ))
         .bind(job)
@@ -244,7 +208,7 @@ impl Store {
 
     /// Slots of a job that have a row, from the newest back: its strip.
     pub async fn slots(&self, job: &str, limit: u32) -> Result<Vec<Run>> {
-        let rows = sqlx::query(select_runs!("where job = $1 and slot is not null order by slot desc limit $2"))
+        let rows = sql::query(select_runs!("where job = $1 and slot is not null order by slot desc limit $2"))
             .bind(job)
             .bind(i64::from(limit))
             .fetch_all(self.readers())
@@ -253,15 +217,15 @@ impl Store {
     }
 
     pub async fn run(&self, id: RunId) -> Result<Option<Run>> {
-        let row = sqlx::query(select_runs!("where id = $1")).bind(id.0).fetch_optional(self.readers()).await?;
+        let row = sql::query(select_runs!("where id = $1")).bind(id.0).fetch_optional(self.readers()).await?;
         row.as_ref().map(read_run).transpose()
     }
 
     /// The newest runs, of one job or of all.
     pub async fn runs(&self, job: Option<&str>, limit: u32) -> Result<Vec<Run>> {
         let rows = match job {
-            Some(job) => sqlx::query(select_runs!("where job = $1 order by id desc limit $2")).bind(job),
-            None => sqlx::query(select_runs!("order by id desc limit $1")),
+            Some(job) => sql::query(select_runs!("where job = $1 order by id desc limit $2")).bind(job),
+            None => sql::query(select_runs!("order by id desc limit $1")),
         };
         let rows = rows.bind(i64::from(limit)).fetch_all(self.readers()).await?;
         rows.iter().map(read_run).collect()
@@ -269,7 +233,7 @@ impl Store {
 
     /// Runs that are still to do, the oldest first.
     pub async fn runs_unfinished(&self) -> Result<Vec<Run>> {
-        let rows = sqlx::query(select_runs!("where state in ('queued', 'running', 'held') order by id"))
+        let rows = sql::query(select_runs!("where state in ('queued', 'running', 'held') order by id"))
             .fetch_all(self.readers())
             .await?;
         rows.iter().map(read_run).collect()
@@ -277,7 +241,7 @@ impl Store {
 
     /// The newest slot of a job that was opened or covered.
     pub async fn last_slot(&self, job: &str) -> Result<Option<Timestamp>> {
-        let slot: Option<i64> = sqlx::query_scalar("select max(slot) from runs where job = $1 and slot is not null")
+        let slot: Option<i64> = sql::query_scalar("select max(slot) from runs where job = $1 and slot is not null")
             .bind(job)
             .fetch_one(self.readers())
             .await?;
@@ -288,10 +252,10 @@ impl Store {
     pub async fn run_start(&self, id: RunId, now: Timestamp) -> Result<()> {
         let change = "update runs set state = 'running', started_at = coalesce(started_at, $2)
             where id = $1 and state in ('queued', 'running')";
-        let mut transaction = self.write().await?;
-        let started = sqlx::query(change).bind(id.0).bind(now.secs()).execute(&mut *transaction).await?;
+        let mut transaction = self.write_beside().await?;
+        let started = sql::query(change).bind(id.0).bind(now.secs()).execute(&mut transaction).await?;
         transaction.commit().await?;
-        found(started.rows_affected(), id)
+        found(started, id)
     }
 
     /// Ends a run, with the sums of its shards.
@@ -306,13 +270,13 @@ impl Store {
     /// many there were.
     pub async fn runs_heal(&self, now: Timestamp) -> Result<u64> {
         let mut transaction = self.write().await?;
-        let broken: Vec<i64> = sqlx::query_scalar(
+        let broken: Vec<i64> = sql::query_scalar(
             "select id from runs where state in ('queued', 'running', 'held') and state <> 'held'
                 and exists (select 1 from run_shards where run_id = runs.id)
                 and not exists (select 1 from run_shards where run_id = runs.id and state <> 'done')
             order by id",
         )
-        .fetch_all(&mut *transaction)
+        .fetch_all(&mut transaction)
         .await?;
         let mut healed = 0;
         for id in broken {
@@ -323,8 +287,42 @@ impl Store {
     }
 }
 
+async fn open_one(connection: &mut Transaction, new: &NewRun<'_>) -> Result<Option<RunId>> {
+    let id: Option<i64> = sql::query_scalar(
+        "insert into runs (job, slot, asked_by, state, opened_at, total, done, moved, counts, due_kind, slots,
+            starts_at, retry_of, preview, held_for)
+        values ($1, $2, $3, $4, $5, $6, 0, '{}', '{}', $7, $8, $9, $10, $11, $12)
+        on conflict (job, slot) where slot is not null do nothing
+        returning id",
+    )
+    .bind(new.job)
+    .bind(new.slot.map(Timestamp::secs))
+    .bind(new.asked_by)
+    .bind(if new.held_for.is_some() { RunState::Held } else { RunState::Queued }.name())
+    .bind(new.now.secs())
+    .bind(i64::try_from(new.total).unwrap_or(i64::MAX))
+    .bind(new.due_kind.map(DueKind::name))
+    .bind(i64::try_from(new.covered.len() + 1).unwrap_or(i64::MAX))
+    .bind(new.starts_at.secs())
+    .bind(new.retry_of.map(|run| run.0))
+    .bind(new.preview)
+    .bind(new.held_for)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(id) = id.map(RunId) else { return Ok(None) };
+    for slot in new.covered {
+        cover(connection, (new.job, new.asked_by), *slot, id, new.now).await?;
+    }
+    shards::insert(connection, id, new.shards).await?;
+    Ok(Some(id))
+}
+
+fn wakes_of((id, job, slot): (RunId, &str, Option<Timestamp>), shards: usize) -> Vec<Wake> {
+    (0..shards).map(|shard| Wake::of_shard(job, id, slot, shard)).collect()
+}
+
 /// Writes a run's end and the sums of its shards; false if it had ended before.
-pub async fn finish(connection: &mut SqliteConnection, id: RunId, end: RunEnd<'_>, now: Timestamp) -> Result<bool> {
+pub async fn finish(connection: &mut Transaction, id: RunId, end: RunEnd<'_>, now: Timestamp) -> Result<bool> {
     let (state, error) = match end {
         RunEnd::Done => (RunState::Done, None),
         RunEnd::Failed(error) => (RunState::Failed, Some(error)),
@@ -340,7 +338,7 @@ pub async fn finish(connection: &mut SqliteConnection, id: RunId, end: RunEnd<'_
             *counts.entry(what).or_default() += count;
         }
     }
-    let written = sqlx::query(
+    let written = sql::query(
         "update runs set state = $2, error = $3, finished_at = $4, started_at = coalesce(started_at, $4),
             done = $5, moved = $6, counts = $7
         where id = $1 and state in ('queued', 'running', 'held')",
@@ -354,7 +352,7 @@ pub async fn finish(connection: &mut SqliteConnection, id: RunId, end: RunEnd<'_
     .bind(json(&counts)?)
     .execute(connection)
     .await?;
-    Ok(written.rows_affected() == 1)
+    Ok(written == 1)
 }
 
 fn found(written: u64, id: RunId) -> Result<()> {
@@ -363,13 +361,13 @@ fn found(written: u64, id: RunId) -> Result<()> {
 
 /// Records an older slot as done by `by`; one that has a run of its own keeps it.
 async fn cover(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     (job, asked_by): (&str, &str),
     slot: Timestamp,
     by: RunId,
     now: Timestamp,
 ) -> Result<()> {
-    sqlx::query(
+    sql::query(
         "insert into runs (job, slot, asked_by, state, covered_by, opened_at, starts_at, finished_at, total, done,
             moved, counts, slots)
         values ($1, $2, $3, 'done', $4, $5, $5, $5, 0, 0, '{}', '{}', 1)
@@ -385,7 +383,7 @@ async fn cover(
     Ok(())
 }
 
-fn read_run(row: &SqliteRow) -> Result<Run> {
+fn read_run(row: &Row) -> Result<Run> {
     let read = |cells: &mut Cells<'_>| -> std::result::Result<Run, Problem> {
         Ok(Run {
             id: RunId(cells.int()?),

@@ -1,38 +1,58 @@
-//! The schema's migrations, in a table of our own: apalis-sqlite keeps its own in the same file.
-
-use std::path::Path;
+//! The schema's migrations, in a table of our own: apalis keeps its own in the same database.
 
 use rules::Timestamp;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::AssertSqlSafe;
 
+use crate::address::Address;
+use crate::sql::{self, Dialect, Pool, Transaction};
 use crate::{Result, StoreError};
 
-/// Version, name and text of each migration. An applied one is never edited; the next one corrects it.
-const MIGRATIONS: [(i64, &str, &str); 11] = [
-    (1, "accounts", include_str!("../../migrations/sqlite/0001_accounts.sql")),
-    (2, "runs", include_str!("../../migrations/sqlite/0002_runs.sql")),
-    (3, "invoices", include_str!("../../migrations/sqlite/0003_invoices.sql")),
-    (4, "ledger", include_str!("../../migrations/sqlite/0004_ledger.sql")),
-    (5, "events", include_str!("../../migrations/sqlite/0005_events.sql")),
-    (6, "payments", include_str!("../../migrations/sqlite/0006_payments.sql")),
-    (7, "due", include_str!("../../migrations/sqlite/0007_due.sql")),
-    (8, "reference", include_str!("../../migrations/sqlite/0008_reference.sql")),
-    (9, "control", include_str!("../../migrations/sqlite/0009_control.sql")),
-    (10, "imports", include_str!("../../migrations/sqlite/0010_imports.sql")),
-    (11, "corrections", include_str!("../../migrations/sqlite/0011_corrections.sql")),
-];
+/// A migration: its version and name, and its text for each database.
+struct Migration {
+    version: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! migrations {
+    ($($version:literal $name:literal $file:literal),* $(,)?) => {
+        [$(Migration {
+            version: $version,
+            name: $name,
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $file)),
+            postgres: include_str!(concat!("../../migrations/postgres/", $file)),
+        }),*]
+    };
+}
+
+/// An applied one is never edited; the next one corrects it.
+const MIGRATIONS: [Migration; 11] = migrations! {
+    1 "accounts" "0001_accounts.sql",
+    2 "runs" "0002_runs.sql",
+    3 "invoices" "0003_invoices.sql",
+    4 "ledger" "0004_ledger.sql",
+    5 "events" "0005_events.sql",
+    6 "payments" "0006_payments.sql",
+    7 "due" "0007_due.sql",
+    8 "reference" "0008_reference.sql",
+    9 "control" "0009_control.sql",
+    10 "imports" "0010_imports.sql",
+    11 "corrections" "0011_corrections.sql",
+};
 
 /// The schema that this program needs.
-pub const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
 /// The texts of all migrations.
-pub fn texts() -> impl Iterator<Item = &'static str> {
-    MIGRATIONS.into_iter().map(|(_, _, text)| text)
+pub fn texts(dialect: Dialect) -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().map(move |migration| dialect.pick(migration.sqlite, migration.postgres))
 }
 
 /// Whether the database has exactly the schema that this program needs.
-pub async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
-    match version(connection, path).await? {
+pub async fn check(pool: &Pool, address: &Address) -> Result<()> {
+    let mut transaction = begin(pool).await?;
+    match version(&mut transaction, address).await? {
         KNOWN => Ok(()),
         found if found > KNOWN => Err(StoreError::SchemaTooNew { found, known: KNOWN }),
         found => Err(StoreError::SchemaTooOld { found, known: KNOWN }),
@@ -40,63 +60,65 @@ pub async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<()>
 }
 
 /// Brings an older schema up to date, each migration with its row in one transaction.
-pub async fn migrate(connection: &mut SqliteConnection, path: &Path, now: Timestamp) -> Result<()> {
-    let found = version(connection, path).await?;
-    if found > KNOWN {
-        return Err(StoreError::SchemaTooNew { found, known: KNOWN });
-    }
-    for (number, name, text) in MIGRATIONS {
-        sqlx::query("begin immediate").execute(&mut *connection).await?;
-        let applied = apply(connection, path, (number, name, text), now).await;
-        let end = if applied.is_ok() { "commit" } else { "rollback" };
-        sqlx::query(end).execute(&mut *connection).await?;
-        applied?;
+pub async fn migrate(pool: &Pool, address: &Address, now: Timestamp) -> Result<()> {
+    for migration in &MIGRATIONS {
+        // Asked again within each transaction: another program may have been faster.
+        let mut transaction = begin(pool).await?;
+        let found = version(&mut transaction, address).await?;
+        if found > KNOWN {
+            return Err(StoreError::SchemaTooNew { found, known: KNOWN });
+        }
+        if found < migration.version {
+            apply(&mut transaction, migration, now).await?;
+            transaction.commit().await?;
+        }
     }
     Ok(())
 }
 
-/// Asks again within the transaction: another program may have been faster.
-async fn apply(
-    connection: &mut SqliteConnection,
-    path: &Path,
-    (number, name, text): (i64, &'static str, &'static str),
-    now: Timestamp,
-) -> Result<()> {
-    if version(connection, path).await? >= number {
-        return Ok(());
-    }
-    sqlx::query(
+async fn begin(pool: &Pool) -> Result<Transaction> {
+    pool.begin_with("begin immediate", crate::postgres::BEGIN_ALONE).await
+}
+
+async fn apply(transaction: &mut Transaction, migration: &Migration, now: Timestamp) -> Result<()> {
+    sql::query(
         "create table if not exists bursar_migrations (
             version bigint not null primary key,
             name text not null,
             applied_at bigint not null
         )",
     )
-    .execute(&mut *connection)
+    .execute(&mut *transaction)
     .await?;
-    sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection).await?;
-    sqlx::query("insert into bursar_migrations (version, name, applied_at) values ($1, $2, $3)")
-        .bind(number)
-        .bind(name)
+    match transaction {
+        Transaction::Sqlite(one) => drop(sqlx::raw_sql(AssertSqlSafe(migration.sqlite)).execute(&mut **one).await?),
+        Transaction::Postgres(one) => drop(sqlx::raw_sql(AssertSqlSafe(migration.postgres)).execute(&mut **one).await?),
+    }
+    sql::query("insert into bursar_migrations (version, name, applied_at) values ($1, $2, $3)")
+        .bind(migration.version)
+        .bind(migration.name)
         .bind(now.secs())
-        .execute(&mut *connection)
+        .execute(transaction)
         .await?;
     Ok(())
 }
 
 /// The newest migration applied; 0 of an empty database.
-async fn version(connection: &mut SqliteConnection, path: &Path) -> Result<i64> {
-    let tables: Vec<String> =
-        sqlx::query_scalar("select name from sqlite_schema where type = 'table'").fetch_all(&mut *connection).await?;
+async fn version(transaction: &mut Transaction, address: &Address) -> Result<i64> {
+    let question = transaction.dialect().pick(
+        "select name from sqlite_schema where type = 'table'",
+        "select tablename::text from pg_catalog.pg_tables where schemaname = current_schema()",
+    );
+    let tables: Vec<String> = sql::query_scalar(question).fetch_all(&mut *transaction).await?;
     if tables.iter().any(|table| table == "bursar_migrations") {
-        let newest = sqlx::query_scalar("select coalesce(max(version), 0) from bursar_migrations");
-        return Ok(newest.fetch_one(&mut *connection).await?);
+        let newest = sql::query_scalar("select coalesce(max(version), 0) from bursar_migrations");
+        return newest.fetch_one(transaction).await;
     }
     match tables.first() {
         None => Ok(0),
         Some(table) => Err(StoreError::NotADatabase {
-            path: path.to_owned(),
-            problem: format!("it has a table `{table}` and none of Bursar's; give a file of its own"),
+            place: address.to_string(),
+            problem: format!("it has a table `{table}` and none of Bursar's; give it a database of its own"),
         }),
     }
 }

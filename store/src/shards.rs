@@ -1,14 +1,14 @@
 //! A run's shards: who works on which accounts, and how far.
 
+use std::collections::HashSet;
+
 use rules::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
-use crate::bulk::Work;
 use crate::cells::{Cells, Problem};
 use crate::runs::{self, Counts, Moved, RunEnd, RunId};
 use crate::write::json;
+use crate::sql::{self, Dialect, Row, Transaction, Work};
 use crate::{Result, Store, StoreError};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub struct Shard {
 pub struct ShardProgress {
     pub run: RunId,
     pub shard: u32,
+    /// Who claimed it: once another one did, nothing of this is written any more.
+    pub worker: String,
     pub up_to: AccountId,
     pub done: u64,
     pub moved: Moved,
@@ -59,6 +61,28 @@ macro_rules! select_shards {
     };
 }
 
+/// One that is free, the worker's own, or whose claim ran out, in a run whose time came.
+macro_rules! claim {
+    ($dead:literal) => {
+        concat!(
+            "update run_shards set state = 'running', claimed_by = $3, claimed_until = $5
+            where run_id = $1 and shard = $2 and state <> 'done'
+                and (claimed_by is null or claimed_by = $3 or claimed_until <= $4",
+            $dead,
+            ") and exists (select 1 from runs where id = $1 and state in ('queued', 'running') and starts_at <= $4)"
+        )
+    };
+}
+
+const CLAIM: &str = claim!("");
+
+/// Also one of a daemon whose connections are gone.
+const CLAIM_OF_THE_DEAD: &str =
+    claim!(" or claimed_by not in (select application_name from pg_catalog.pg_stat_activity)");
+
+const ALIVE: &str = "select distinct application_name from pg_catalog.pg_stat_activity
+    where datname = current_database() and application_name <> ''";
+
 impl Store {
     /// Claims a shard until `until`; none if it is done, another worker's claim still stands, or its run is held
     /// or not to start yet.
@@ -70,37 +94,46 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Option<Shard>> {
-        let mut transaction = self.write().await?;
-        let claimed = sqlx::query(
-            "update run_shards set state = 'running', claimed_by = $3, claimed_until = $5
-            where run_id = $1 and shard = $2 and state <> 'done'
-                and (claimed_by is null or claimed_by = $3 or claimed_until <= $4)
-                and exists (select 1 from runs where id = $1 and state in ('queued', 'running') and starts_at <= $4)",
-        )
-        .bind(run.0)
-        .bind(i64::from(shard))
-        .bind(worker)
-        .bind(now.secs())
-        .bind(until.secs())
-        .execute(&mut *transaction)
-        .await?;
-        let row = sqlx::query(select_shards!("where run_id = $1 and shard = $2"))
+        let mut transaction = self.write_beside().await?;
+        let claimed = sql::query(transaction.dialect().pick(CLAIM, CLAIM_OF_THE_DEAD))
             .bind(run.0)
             .bind(i64::from(shard))
-            .fetch_optional(&mut *transaction)
+            .bind(worker)
+            .bind(now.secs())
+            .bind(until.secs())
+            .execute(&mut transaction)
+            .await?;
+        let row = sql::query(select_shards!("where run_id = $1 and shard = $2"))
+            .bind(run.0)
+            .bind(i64::from(shard))
+            .fetch_optional(&mut transaction)
             .await?;
         transaction.commit().await?;
-        row.filter(|_| claimed.rows_affected() == 1).as_ref().map(read_shard).transpose()
+        row.filter(|_| claimed == 1).as_ref().map(read_shard).transpose()
+    }
+
+    /// The daemons that are connected, where a server knows: a claim of another name is a dead one's.
+    pub async fn workers_alive(&self) -> Result<Option<HashSet<String>>> {
+        if self.readers().dialect() == Dialect::Sqlite {
+            return Ok(None);
+        }
+        let names: Vec<String> = sql::query_scalar(ALIVE).fetch_all(self.readers()).await?;
+        Ok(Some(names.into_iter().collect()))
     }
 
     /// Ends a shard with its final sums, and with the last shard the run; how many shards of it are left. One
-    /// that was ended before keeps its sums.
+    /// that was ended before, or that another worker claimed, keeps its sums.
     pub async fn shard_finish(&self, progress: &ShardProgress, now: Timestamp) -> Result<u64> {
-        let mut transaction = self.write().await?;
-        sqlx::query(
+        let mut transaction = self.write_beside().await?;
+        if transaction.dialect() == Dialect::Postgres {
+            // One after the other: of two that are the last, one must see the other.
+            let run = sql::query("select 1 from runs where id = $1 for no key update").bind(progress.run.0);
+            run.fetch_optional(&mut transaction).await?;
+        }
+        sql::query(
             "update run_shards set state = 'done', up_to = last_account, done = $3, moved = $4, counts = $5,
                 finished_at = $6
-            where run_id = $1 and shard = $2 and state <> 'done'",
+            where run_id = $1 and shard = $2 and state <> 'done' and claimed_by = $7",
         )
         .bind(progress.run.0)
         .bind(i64::from(progress.shard))
@@ -108,11 +141,12 @@ impl Store {
         .bind(json(&progress.moved)?)
         .bind(json(&progress.counts)?)
         .bind(now.secs())
-        .execute(&mut *transaction)
+        .bind(&progress.worker)
+        .execute(&mut transaction)
         .await?;
-        let left: i64 = sqlx::query_scalar("select count(*) from run_shards where run_id = $1 and state <> 'done'")
+        let left: i64 = sql::query_scalar("select count(*) from run_shards where run_id = $1 and state <> 'done'")
             .bind(progress.run.0)
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut transaction)
             .await?;
         if left == 0 {
             runs::finish(&mut transaction, progress.run, RunEnd::Done, now).await?;
@@ -130,40 +164,38 @@ impl Store {
     }
 }
 
-pub async fn of_run(connection: &mut SqliteConnection, run: RunId) -> Result<Vec<Shard>> {
+pub async fn of_run(connection: &mut Transaction, run: RunId) -> Result<Vec<Shard>> {
     let rows =
-        sqlx::query(select_shards!("where run_id = $1 order by shard")).bind(run.0).fetch_all(connection).await?;
+        sql::query(select_shards!("where run_id = $1 order by shard")).bind(run.0).fetch_all(connection).await?;
     rows.iter().map(read_shard).collect()
 }
 
-pub async fn insert(connection: &mut SqliteConnection, run: RunId, shards: &[(AccountId, AccountId)]) -> Result<()> {
+pub async fn insert(connection: &mut Transaction, run: RunId, shards: &[(AccountId, AccountId)]) -> Result<()> {
     let rows: Vec<(usize, &(AccountId, AccountId))> = shards.iter().enumerate().collect();
-    Work::new(connection, None)
-        .values(
-            "insert into run_shards (run_id, shard, first_account, last_account, state, up_to, done, moved, counts) ",
-            &rows,
-            |cells, (shard, (first, last))| {
-                cells
-                    .push_bind(run.0)
-                    .push_bind(i64::try_from(*shard).unwrap_or(i64::MAX))
-                    .push_bind(first.0)
-                    .push_bind(last.0)
-                    .push("'queued'")
-                    .push_bind(first.0.saturating_sub(1))
-                    .push("0, '{}', '{}'");
-            },
-            "",
-        )
-        .await?;
-    Ok(())
+    let columns = "run_id, shard, first_account, last_account, state, up_to, done, moved, counts";
+    let mut work = Work::new(connection, None);
+    work.insert("run_shards", columns, &rows, |cells, (shard, (first, last))| {
+        cells
+            .push_bind(run.0)
+            .push_bind(i64::try_from(*shard).unwrap_or(i64::MAX))
+            .push_bind(first.0)
+            .push_bind(last.0)
+            .push_bind("queued")
+            .push_bind(first.0.saturating_sub(1))
+            .push_bind(0)
+            .push_bind("{}")
+            .push_bind("{}");
+    })
+    .await
 }
 
-/// Writes how far a shard came, in the transaction of the batch.
-pub async fn advance(connection: &mut SqliteConnection, progress: &ShardProgress) -> Result<()> {
-    let written = sqlx::query(
+/// Writes how far a shard came, in the transaction of the batch. Refused once it is another worker's: then nothing of
+/// the batch is written.
+pub async fn advance(transaction: &mut Transaction, progress: &ShardProgress) -> Result<()> {
+    let written = sql::query(
         "update run_shards set up_to = $3, done = $4, moved = $5, counts = $6,
             claimed_until = coalesce($7, claimed_until)
-        where run_id = $1 and shard = $2",
+        where run_id = $1 and shard = $2 and state = 'running' and claimed_by = $8",
     )
     .bind(progress.run.0)
     .bind(i64::from(progress.shard))
@@ -172,15 +204,16 @@ pub async fn advance(connection: &mut SqliteConnection, progress: &ShardProgress
     .bind(json(&progress.moved)?)
     .bind(json(&progress.counts)?)
     .bind(progress.claimed_until.map(Timestamp::secs))
-    .execute(connection)
+    .bind(&progress.worker)
+    .execute(transaction)
     .await?;
-    if written.rows_affected() == 1 {
-        return Ok(());
+    match written {
+        1 => Ok(()),
+        _ => Err(StoreError::ClaimLost { run: progress.run.0, shard: progress.shard }),
     }
-    Err(StoreError::NotFound { what: "shard", key: format!("{} of run {}", progress.shard, progress.run.0) })
 }
 
-fn read_shard(row: &SqliteRow) -> Result<Shard> {
+fn read_shard(row: &Row) -> Result<Shard> {
     let read = |cells: &mut Cells<'_>| -> std::result::Result<Shard, Problem> {
         Ok(Shard {
             run: RunId(cells.int()?),

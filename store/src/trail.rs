@@ -6,6 +6,7 @@ use rules::{Account, AccountId, Micros, Period, ServiceNumber, Timestamp};
 use crate::books::{EventRow, LedgerRow, read_event, read_transfer, select_events, select_ledger};
 use crate::load::{self, Scope};
 use crate::pages::read_rows;
+use crate::sql;
 use crate::{Result, Store, StoreError};
 
 /// A wallet over a range of time, as of the account's settled second: the newest of its entries.
@@ -86,13 +87,13 @@ impl Store {
         let missing = || StoreError::NotFound { what: "account", key: account.0.to_string() };
         let whole = loaded.ok_or_else(missing)??;
         let before = before.unwrap_or(i64::MAX);
-        let entries = sqlx::query(WALLET_ENTRIES)
+        let entries = sql::query(WALLET_ENTRIES)
             .bind(account.0)
             .bind(range.from.secs())
             .bind(range.to.secs())
             .bind(before)
             .bind(i64::from(limit) + 1)
-            .fetch_all(&mut *snapshot)
+            .fetch_all(&mut snapshot)
             .await?;
         let mut entries = read_rows("transfers", &entries, read_transfer)?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -103,8 +104,8 @@ impl Store {
             Some(first) => (i64::MAX, first.number),
             None => (range.from.secs(), before),
         };
-        let opening = sqlx::query_scalar(WALLET_BEFORE).bind(account.0).bind(until).bind(first);
-        let opening: i64 = opening.fetch_one(&mut *snapshot).await?;
+        let opening = sql::query_scalar(WALLET_BEFORE).bind(account.0).bind(until).bind(first);
+        let opening: i64 = opening.fetch_one(&mut snapshot).await?;
         Ok(Statement { account: whole, opening: Micros::new(opening), entries, has_older })
     }
 
@@ -116,9 +117,9 @@ impl Store {
         event: i64,
     ) -> Result<(Vec<LedgerRow>, Vec<EventRow>)> {
         let mut snapshot = self.snapshot().await?;
-        let transfers = sqlx::query(TRANSFERS_FROM).bind(account.0).bind(transfer).fetch_all(&mut *snapshot).await?;
+        let transfers = sql::query(TRANSFERS_FROM).bind(account.0).bind(transfer).fetch_all(&mut snapshot).await?;
         let transfers = read_rows("transfers", &transfers, read_transfer)?;
-        let events = sqlx::query(EVENTS_FROM).bind(account.0).bind(event).fetch_all(&mut *snapshot).await?;
+        let events = sql::query(EVENTS_FROM).bind(account.0).bind(event).fetch_all(&mut snapshot).await?;
         Ok((transfers, read_rows("events", &events, read_event)?))
     }
 
@@ -145,7 +146,7 @@ impl Store {
         kind: &str,
         service: Option<ServiceNumber>,
     ) -> Result<Option<EventRow>> {
-        let row = sqlx::query(EVENT_BEFORE)
+        let row = sql::query(EVENT_BEFORE)
             .bind(account.0)
             .bind(number)
             .bind(kind)
@@ -178,12 +179,12 @@ impl Store {
     }
 
     async fn transfers_asked(&self, question: &'static str, numbers: &[i64]) -> Result<Vec<LedgerRow>> {
-        let query = numbers.iter().fold(sqlx::query(question), |query, number| query.bind(*number));
+        let query = numbers.iter().fold(sql::query(question), |query, number| query.bind(*number));
         read_rows("transfers", &query.fetch_all(self.readers()).await?, read_transfer)
     }
 
     async fn events_asked(&self, question: &'static str, numbers: &[i64]) -> Result<Vec<EventRow>> {
-        let query = numbers.iter().fold(sqlx::query(question), |query, number| query.bind(*number));
+        let query = numbers.iter().fold(sql::query(question), |query, number| query.bind(*number));
         read_rows("events", &query.fetch_all(self.readers()).await?, read_event)
     }
 }

@@ -5,11 +5,10 @@
 //! Each question reads from the second at which the list took effect.
 
 use rules::{Basis, Candidate, PriceBook, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use crate::cells::{Cells, Problem};
 use crate::prices::{PublishedList, laid, read_all, unreadable};
+use crate::sql::{self, Row, Transaction};
 use crate::{Result, Store, StoreError, service_row};
 
 /// How it ended.
@@ -164,14 +163,14 @@ impl Store {
         if let Some(used) = used_since(&mut transaction, &look.candidate(&with, &without), &look.marks).await? {
             return Ok(Some(Withdrawal::Used(used)));
         }
-        sqlx::query(
+        sql::query(
             "update price_lists set withdrawn_at = $2, withdrawn_by = $3, withdrawal_reason = $4 where id = $1",
         )
         .bind(look.lists[look.place].id)
         .bind(now.secs())
         .bind(by)
         .bind(reason)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
         transaction.commit().await?;
         Ok(Some(Withdrawal::Done))
@@ -192,10 +191,10 @@ impl Look {
 }
 
 /// An import that may go on: its accounts were checked against the list and are still to come.
-async fn importing(connection: &mut SqliteConnection) -> Result<Option<Withdrawal>> {
+async fn importing(connection: &mut Transaction) -> Result<Option<Withdrawal>> {
     let question = "select file from imports where finished_at is null and given_up_at is null
         order by at, hash limit 1";
-    let file: Option<String> = sqlx::query_scalar(question).fetch_optional(connection).await?;
+    let file: Option<String> = sql::query_scalar(question).fetch_optional(connection).await?;
     Ok(file.map(Withdrawal::Importing))
 }
 
@@ -211,7 +210,7 @@ fn needed_by(lists: &[PublishedList], place: usize) -> Option<Withdrawal> {
 }
 
 /// Looks at all that may have been priced by the list, page by page.
-async fn used(connection: &mut SqliteConnection, candidate: &Candidate<'_>) -> Result<Option<String>> {
+async fn used(connection: &mut Transaction, candidate: &Candidate<'_>) -> Result<Option<String>> {
     for plan in candidate.list.keys() {
         if let Some(held) = held(connection, plan, candidate).await? {
             return Ok(Some(held));
@@ -220,8 +219,8 @@ async fn used(connection: &mut SqliteConnection, candidate: &Candidate<'_>) -> R
     for question in CHARGED {
         let mut after = (candidate.since.secs(), i64::MIN, i64::MIN);
         loop {
-            let page = sqlx::query(question).bind(after.0).bind(after.1).bind(after.2).bind(PAGE);
-            let rows: Vec<SqliteRow> = page.fetch_all(&mut *connection).await?;
+            let page = sql::query(question).bind(after.0).bind(after.1).bind(after.2).bind(PAGE);
+            let rows: Vec<Row> = page.fetch_all(&mut *connection).await?;
             let Some(last) = rows.last() else { break };
             after = place_of(last).map_err(unreadable_books)?;
             if let Some(charged) = first_charged(&rows, PLACE, candidate)? {
@@ -235,14 +234,14 @@ async fn used(connection: &mut SqliteConnection, candidate: &Candidate<'_>) -> R
 /// How far an account was: its version, and the numbers of its next transfer and invoice.
 type Mark = (i64, i64, i64, i64);
 
-async fn marks(connection: &mut SqliteConnection) -> Result<Vec<Mark>> {
+async fn marks(connection: &mut Transaction) -> Result<Vec<Mark>> {
     let question = "select id, version, next_transfer, next_invoice from accounts order by id";
-    Ok(sqlx::query_as(question).fetch_all(connection).await?)
+    Ok(sql::query_as(question).fetch_all(connection).await?)
 }
 
 /// Looks at what came since those marks: on accounts that moved, beyond where they were.
 async fn used_since(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     candidate: &Candidate<'_>,
     before: &[Mark],
 ) -> Result<Option<String>> {
@@ -253,12 +252,12 @@ async fn used_since(
             continue;
         }
         let question = format!("select {} from services where account_id = $1", service_row::COLUMNS);
-        let services = sqlx::query(AssertSqlSafe(question)).bind(account).fetch_all(&mut *connection).await?;
+        let services = sql::query(question).bind(account).fetch_all(&mut *connection).await?;
         if let Some(held) = first_held(&services, candidate)? {
             return Ok(Some(held));
         }
         for (question, from) in [(TRANSFERS_SINCE, transfer), (LINES_SINCE, invoice)] {
-            let rows = sqlx::query(question).bind(account).bind(from).bind(candidate.since.secs());
+            let rows = sql::query(question).bind(account).bind(from).bind(candidate.since.secs());
             if let Some(charged) = first_charged(&rows.fetch_all(&mut *connection).await?, 0, candidate)? {
                 return Ok(Some(charged));
             }
@@ -268,7 +267,7 @@ async fn used_since(
 }
 
 /// Of rows that have so many cells in front.
-fn first_charged(rows: &[SqliteRow], in_front: usize, candidate: &Candidate<'_>) -> Result<Option<String>> {
+fn first_charged(rows: &[Row], in_front: usize, candidate: &Candidate<'_>) -> Result<Option<String>> {
     for row in rows {
         if let Some(charged) = charged(row, in_front, candidate).map_err(unreadable_books)? {
             return Ok(Some(charged));
@@ -277,13 +276,13 @@ fn first_charged(rows: &[SqliteRow], in_front: usize, candidate: &Candidate<'_>)
     Ok(None)
 }
 
-fn place_of(row: &SqliteRow) -> std::result::Result<(i64, i64, i64), Problem> {
+fn place_of(row: &Row) -> std::result::Result<(i64, i64, i64), Problem> {
     let mut cells = Cells::of(row);
     Ok((cells.int()?, cells.int()?, cells.int()?))
 }
 
 fn charged(
-    row: &SqliteRow,
+    row: &Row,
     in_front: usize,
     candidate: &Candidate<'_>,
 ) -> std::result::Result<Option<String>, Problem> {
@@ -298,7 +297,7 @@ fn charged(
 }
 
 /// The first service of `plan` that holds something of the list, be it stopped or long gone.
-async fn held(connection: &mut SqliteConnection, plan: &str, candidate: &Candidate<'_>) -> Result<Option<String>> {
+async fn held(connection: &mut Transaction, plan: &str, candidate: &Candidate<'_>) -> Result<Option<String>> {
     let question = format!(
         "select {} from services where plan = $1 and (account_id, number) > ($2, $3)
         order by account_id, number limit $4",
@@ -306,7 +305,7 @@ async fn held(connection: &mut SqliteConnection, plan: &str, candidate: &Candida
     );
     let mut after = (i64::MIN, i64::MIN);
     loop {
-        let page = sqlx::query(AssertSqlSafe(question.as_str())).bind(plan).bind(after.0).bind(after.1).bind(PAGE);
+        let page = sql::query(question.clone()).bind(plan).bind(after.0).bind(after.1).bind(PAGE);
         let rows = page.fetch_all(&mut *connection).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         let mut cells = Cells::of(last);
@@ -317,7 +316,7 @@ async fn held(connection: &mut SqliteConnection, plan: &str, candidate: &Candida
     }
 }
 
-fn first_held(rows: &[SqliteRow], candidate: &Candidate<'_>) -> Result<Option<String>> {
+fn first_held(rows: &[Row], candidate: &Candidate<'_>) -> Result<Option<String>> {
     for row in rows {
         let mut cells = Cells::of(row);
         let _account = cells.int().map_err(unreadable_books)?;

@@ -6,11 +6,11 @@ use rules::{
 use serde::Serialize;
 
 use crate::accounts::standing_names;
-use crate::bulk::Work;
 use crate::commit::{Commit, Stamp};
 use crate::due::daily_due;
 use crate::past::BUYER_KEYS;
 use crate::service_row::StateColumns;
+use crate::sql::Work;
 use crate::{Result, StoreError};
 
 /// Something of an account, with what of it is stored as JSON.
@@ -58,7 +58,7 @@ pub async fn accounts(work: &mut Work<'_>, commits: &[&Commit]) -> Result<()> {
                     .push_bind(state)
                     .push_bind(suspended_for)
                     .push_bind(account.verified)
-                    .push_bind(account.card.clone())
+                    .push_bind(account.card.as_deref())
                     .push_bind(account.resume_on_deposit)
                     .push_bind(account.wallet.get())
                     .push_bind(account.brought_in.get())
@@ -75,7 +75,7 @@ pub async fn accounts(work: &mut Work<'_>, commits: &[&Commit]) -> Result<()> {
                     .push_bind(account.next.service)
                     .push_bind(account.next.invoice)
                     .push_bind(account.next.charge)
-                    .push_bind(waiting.clone())
+                    .push_bind(waiting.as_deref())
                     .push_bind(daily_due.map(Timestamp::secs));
             },
             tail,
@@ -109,11 +109,11 @@ pub async fn services(work: &mut Work<'_>, services: &[(Of<'_, Service>, bool)])
             cells
                 .push_bind(of.account.0)
                 .push_bind(service.number)
-                .push_bind(service.name.clone())
+                .push_bind(&service.name)
                 .push_bind(service.created_at.secs())
-                .push_bind(service.order.plan.clone())
-                .push_bind(quantities.clone())
-                .push_bind(options.clone())
+                .push_bind(&service.order.plan)
+                .push_bind(quantities)
+                .push_bind(options)
                 .push_bind(service.mode().name())
                 .push_bind(state.state)
                 .push_bind(state.reason.map(rules::StopReason::name))
@@ -125,7 +125,7 @@ pub async fn services(work: &mut Work<'_>, services: &[(Of<'_, Service>, bool)])
                 .push_bind(state.ends_with_period)
                 .push_bind(state.stage)
                 .push_bind(service.server().map(|server| server.billable_from.secs()))
-                .push_bind(meter.clone())
+                .push_bind(meter.as_deref())
                 .push_bind(**finished);
         },
         tail,
@@ -180,7 +180,7 @@ pub async fn invoices(
                 .push_bind(tries.new_card_at.map(Timestamp::secs))
                 .push_bind(reissue.map(|reissue| reissue.of))
                 .push_bind(reissue.map_or(0, |reissue| i64::from(reissue.times)))
-                .push_bind(buyer.clone())
+                .push_bind(buyer.as_deref())
                 .push_bind(brought_in);
         },
         tail,
@@ -200,7 +200,7 @@ pub async fn buyers(work: &mut Work<'_>, rows: &[Of<'_, Buyer>]) -> Result<()> {
         |cells, of| {
             cells.push_bind(of.account.0);
             for key in BUYER_KEYS {
-                cells.push_bind(of.what.get(key).cloned());
+                cells.push_bind(of.what.get(key).map(String::as_str));
             }
         },
         tail,
@@ -210,9 +210,8 @@ pub async fn buyers(work: &mut Work<'_>, rows: &[Of<'_, Buyer>]) -> Result<()> {
 }
 
 pub async fn credit_notes(work: &mut Work<'_>, rows: &[Of<'_, CreditNote>], stamp: Stamp) -> Result<()> {
-    let head = "insert into credit_notes (account_id, invoice, issued_at, recorded_at, total, author, reason) ";
-    work.values(
-        head,
+    let columns = "account_id, invoice, issued_at, recorded_at, total, author, reason";
+    work.insert("credit_notes", columns,
         rows,
         |cells, of| {
             let note = of.what;
@@ -222,13 +221,11 @@ pub async fn credit_notes(work: &mut Work<'_>, rows: &[Of<'_, CreditNote>], stam
                 .push_bind(note.issued_at.secs())
                 .push_bind(stamp.recorded_at.secs())
                 .push_bind(note.total.get())
-                .push_bind(note.author.clone())
-                .push_bind(note.reason.clone());
+                .push_bind(&note.author)
+                .push_bind(&note.reason);
         },
-        "",
     )
-    .await?;
-    Ok(())
+    .await
 }
 
 /// A line with its invoice and its place on it.
@@ -243,10 +240,9 @@ pub struct PlacedLine<'a> {
 
 pub async fn lines(work: &mut Work<'_>, lines: &[PlacedLine<'_>]) -> Result<()> {
     let rows = beside(lines, |placed| &placed.line.basis)?;
-    let head = "insert into invoice_lines (account_id, invoice, position, service, kind, period_from, period_to,
-        amount, basis, reissue) ";
-    work.values(
-        head,
+    let columns = "account_id, invoice, position, service, kind, period_from, period_to,
+        amount, basis, reissue";
+    work.insert("invoice_lines", columns,
         &rows,
         |cells, (placed, basis)| {
             let line = placed.line;
@@ -259,13 +255,11 @@ pub async fn lines(work: &mut Work<'_>, lines: &[PlacedLine<'_>]) -> Result<()> 
                 .push_bind(line.period.from.secs())
                 .push_bind(line.period.to.secs())
                 .push_bind(line.amount.get())
-                .push_bind(basis.clone())
+                .push_bind(basis)
                 .push_bind(i64::from(placed.reissue));
         },
-        "",
     )
-    .await?;
-    Ok(())
+    .await
 }
 
 /// Books the transfers, in the currency of their account.
@@ -274,10 +268,9 @@ pub async fn transfers(work: &mut Work<'_>, transfers: &[(Of<'_, Transfer>, &str
     for (of, currency) in transfers {
         rows.push((of, *currency, of.what.basis.as_ref().map(json).transpose()?));
     }
-    let head = "insert into transfers (account_id, number, kind, debit, credit, currency, amount, effective_at,
-        recorded_at, service, invoice, period_from, period_to, basis, run_id, author, reason, corrects) ";
-    work.values(
-        head,
+    let columns = "account_id, number, kind, debit, credit, currency, amount, effective_at,
+        recorded_at, service, invoice, period_from, period_to, basis, run_id, author, reason, corrects";
+    work.insert("transfers", columns,
         &rows,
         |cells, (of, currency, basis)| {
             let transfer = of.what;
@@ -288,7 +281,7 @@ pub async fn transfers(work: &mut Work<'_>, transfers: &[(Of<'_, Transfer>, &str
                 .push_bind(transfer.kind.name())
                 .push_bind(debit.name())
                 .push_bind(credit.name())
-                .push_bind((*currency).to_owned())
+                .push_bind(*currency)
                 .push_bind(transfer.amount.get())
                 .push_bind(transfer.effective_at.secs())
                 .push_bind(stamp.recorded_at.secs())
@@ -296,22 +289,19 @@ pub async fn transfers(work: &mut Work<'_>, transfers: &[(Of<'_, Transfer>, &str
                 .push_bind(transfer.invoice)
                 .push_bind(transfer.period.map(|period| period.from.secs()))
                 .push_bind(transfer.period.map(|period| period.to.secs()))
-                .push_bind(basis.clone())
+                .push_bind(basis.as_deref())
                 .push_bind(stamp.run.map(|run| run.0))
-                .push_bind(transfer.author.clone())
-                .push_bind(transfer.reason.clone())
+                .push_bind(transfer.author.as_deref())
+                .push_bind(transfer.reason.as_deref())
                 .push_bind(transfer.corrects);
         },
-        "",
     )
-    .await?;
-    Ok(())
+    .await
 }
 
 pub async fn events(work: &mut Work<'_>, rows: &[Of<'_, Event>], stamp: Stamp) -> Result<()> {
-    let head = "insert into events (account_id, number, at, recorded_at, kind, reason, service, invoice) ";
-    work.values(
-        head,
+    let columns = "account_id, number, at, recorded_at, kind, reason, service, invoice";
+    work.insert("events", columns,
         rows,
         |cells, of| {
             let event = of.what;
@@ -325,34 +315,29 @@ pub async fn events(work: &mut Work<'_>, rows: &[Of<'_, Event>], stamp: Stamp) -
                 .push_bind(event.service)
                 .push_bind(event.invoice);
         },
-        "",
     )
-    .await?;
-    Ok(())
+    .await
 }
 
 /// Writes charges to ask a card for: before anybody is called.
 pub async fn intents(work: &mut Work<'_>, intents: &[Of<'_, Intent>], stamp: Stamp) -> Result<()> {
     let rows = beside(intents, |of| &of.what.purpose)?;
-    let head = "insert into intents (account_id, key, purpose, card, amount, due_at, recorded_at) ";
-    work.values(
-        head,
+    let columns = "account_id, key, purpose, card, amount, due_at, recorded_at";
+    work.insert("intents", columns,
         &rows,
         |cells, (of, purpose)| {
             let intent = of.what;
             cells
                 .push_bind(of.account.0)
-                .push_bind(intent.key.clone())
-                .push_bind(purpose.clone())
-                .push_bind(intent.card.clone())
+                .push_bind(&intent.key)
+                .push_bind(purpose)
+                .push_bind(&intent.card)
                 .push_bind(intent.amount.get())
                 .push_bind(intent.due_at.secs())
                 .push_bind(stamp.recorded_at.secs());
         },
-        "",
     )
-    .await?;
-    Ok(())
+    .await
 }
 
 /// Every row that a decision read must be as it was read.

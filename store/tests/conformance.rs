@@ -1,4 +1,7 @@
-//! What any database behind [`store::Store`] must do, tried on a real one in a directory of its own.
+//! What any database behind [`store::Store`] must do, tried on an SQLite file of its own.
+
+/// Which database the suite is tried on.
+const ON_POSTGRES: bool = false;
 
 #[path = "conformance/books.rs"]
 mod books;
@@ -28,3 +31,6 @@ mod round_trip;
 mod running;
 #[path = "conformance/verifying.rs"]
 mod verifying;
+#[path = "../../tests/support/servers.rs"]
+#[expect(dead_code, reason = "other tests do more with their servers")]
+mod servers;

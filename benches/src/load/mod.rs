@@ -71,7 +71,7 @@ pub async fn run_one(args: &OneArgs) -> anyhow::Result<()> {
     print("settled", size, settled, floor, &figures::peak_memory()?);
     // What is still beside the file comes into it.
     world.office.store.close().await;
-    println!("  the books take {}", figures::mebibytes(fs::metadata(world.office.store.path())?.len()));
+    println!("  the books take {}", figures::mebibytes(fs::metadata(world.path())?.len()));
     Ok(())
 }
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use jobs::{Clock, Jump, Office};
 use providers::NoCards;
 use rules::{AccountId, Timestamp};
-use store::{Opening, Store};
+use store::{Address, Opening, Store};
 
-use crate::input::{BadInput, Config, database_path};
+use crate::input::{BadInput, Config, database_address};
 use crate::serve::QUEUE;
 
 /// Read where neither `--config` nor `--database-url` is given, if it is there.
@@ -42,7 +42,7 @@ pub struct Books {
     /// Without it and without --database-url, /etc/bursar/bursar.toml.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Instead of the configuration's `database`: sqlite:PATH
+    /// Instead of the configuration's `database`: sqlite:PATH or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "URL", global = true)]
     database_url: Option<String>,
 }
@@ -68,7 +68,7 @@ impl Books {
             None => Config::default(),
         };
         if let Some(url) = &self.database_url {
-            database_path(url)?;
+            database_address(url)?;
             config.database = url.clone();
         }
         Ok(config)
@@ -129,7 +129,9 @@ fn refuse_silent(office: &Office, last_alive: Option<Timestamp>) -> Result<(), N
 }
 
 async fn open(config: &Config) -> anyhow::Result<Store> {
-    refuse_anothers(&store::database_path(&config.database)?)?;
+    if let Some(file) = Address::parse(&config.database)?.file() {
+        refuse_anothers(file)?;
+    }
     Ok(Store::open(&config.database, Opening::beside().with_queue(QUEUE)).await?)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use ::jobs::{Clock, JOBS, Office, Registered, Wakes, next_slot};
 use rules::Timestamp;
 use serde_json::json;
-use store::{Import, JobControl, Run, RunState, Shard};
+use store::{Address, Import, JobControl, Run, RunState, Shard};
 
 use crate::cli::books::{ALIVE_SECS, Books};
 use crate::cli::import::{HASH_START, unfinished_import};
@@ -53,7 +53,11 @@ pub async fn run(args: DoctorArgs) -> anyhow::Result<u8> {
     let office = args.books.office().await?;
     let mut findings = Findings::default();
     findings.well("configuration", "it can be read");
-    database(&store::database_path(&config.database)?, &mut findings)?;
+    let address = Address::parse(&config.database)?;
+    match address.file() {
+        Some(path) => file(path, &mut findings)?,
+        None => findings.well("database", format!("{address}, schema up to date")),
+    }
     let now = Clock::system().now();
     alive(&office, now, &mut findings).await?;
     runs(&office, now, &mut findings).await?;
@@ -78,7 +82,7 @@ fn print(findings: &Findings, format: Format) -> anyhow::Result<()> {
 }
 
 /// That it opened says already that its schema, its settings and its owner are right.
-fn database(path: &Path, findings: &mut Findings) -> anyhow::Result<()> {
+fn file(path: &Path, findings: &mut Findings) -> anyhow::Result<()> {
     let file = path.metadata()?;
     findings.well("database", format!("{}, {} MiB, schema up to date", path.display(), file.len() / (1024 * 1024)));
     let mode = file.permissions().mode() & 0o777;

@@ -15,6 +15,7 @@ mod failure;
 mod import;
 mod invoice;
 mod jobs;
+mod migrate;
 mod month;
 mod out;
 mod prices;
@@ -143,6 +144,15 @@ enum Command {
     /// Close months, and list those that are closed
     #[command(name = "books")]
     Month(month::BooksArgs),
+    /// Move the books of one host from its SQLite file to a PostgreSQL server, while no daemon serves them
+    ///
+    /// Both sides are verified, and every table must come out the same; otherwise nothing is moved. The file stays as
+    /// it is. No password on the command line: write it into ~/.pgpass, or set PGPASSWORD.
+    ///
+    /// Examples:
+    ///   bursar migrate --from sqlite:/var/lib/bursar/bursar.db --to postgres://bursar@db.example/bursar
+    #[command(verbatim_doc_comment)]
+    Migrate(migrate::MigrateArgs),
     /// Check a configuration file and the price lists that it names; tells all problems at once
     CheckConfig { file: PathBuf },
     /// Bring in the accounts of a host that moves here
@@ -178,7 +188,7 @@ struct SimulateArgs {
     /// Make job execution unreliable, deterministically from this seed; the output stays the same
     #[arg(long, value_name = "SEED")]
     disturb: Option<u64>,
-    /// An empty database to play in, and to keep: sqlite:PATH
+    /// An empty database to play in, and to keep: sqlite:PATH or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
 }
@@ -188,9 +198,12 @@ struct ServeArgs {
     /// The configuration file; without one every key has its default
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Instead of the configuration's `database`: sqlite:PATH
+    /// Instead of the configuration's `database`: sqlite:PATH or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+    /// Of several daemons over one PostgreSQL: what this one does
+    #[arg(long, value_enum, default_value_t)]
+    role: crate::serve::Role,
     /// Instead of the configuration's `listen`
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<std::net::SocketAddr>,
@@ -237,6 +250,7 @@ pub fn run() -> ExitCode {
             Command::Invoice(args) => invoice::run(args).await,
             Command::Report(args) => report::run(args).await,
             Command::Month(args) => month::run(args).await,
+            Command::Migrate(args) => migrate::run(args).await,
             Command::CheckConfig { file } => check::config(&file),
             Command::Import(args) => import::run(args).await,
             Command::Prices(command) => prices::run(command).await,

@@ -11,7 +11,7 @@ use rules::{Policy, Timestamp};
 use store::{Run, RunState};
 
 use crate::input::Config;
-use crate::serve::Server;
+use crate::serve::{Role, Server};
 
 /// How long before midnight the clock starts.
 const BEFORE_SECS: i64 = 3;
@@ -33,7 +33,7 @@ pub async fn live(
     // A rehearsal: nobody would be there to release a held run.
     let config = Config { database, listen, policy, band: None, ..Config::default() };
     let clock = Clock::starting_at(midnight.plus_secs(-BEFORE_SECS));
-    let server = Server::start(&config, clock, cards).await?;
+    let server = Server::start(&config, Role::All, clock, cards).await?;
     let office = server.office().clone();
     let serving = tokio::spawn(server.run());
     let watched = tokio::time::timeout(NIGHT_MAX, watch(&office, midnight, bar)).await;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jobs::Band;
 use rules::Policy;
+use store::Address;
 use tracing_subscriber::EnvFilter;
 
 use super::document::{self, Format, Node};
@@ -12,7 +13,7 @@ use super::problem::Problems;
 use super::reader::{Report, Table, Value};
 use super::{policy, words};
 
-const KEYS: &[&str] = &["database", "listen", "log", "billing", "documents", "hold", "prices"];
+const KEYS: &[&str] = &["database", "queue", "listen", "log", "billing", "documents", "hold", "prices"];
 const LOG_KEYS: &[&str] = &["format", "filter"];
 const HOLD_KEYS: &[&str] = &["enabled", "growth_percent", "least_amount", "least_stops"];
 const PRICES_KEYS: &[&str] = &["files"];
@@ -23,8 +24,10 @@ const DEFAULT_PORT: u16 = 8484;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// `sqlite:` and a path.
+    /// `sqlite:` and a path, or a PostgreSQL URL, which may carry a password: never to be printed.
     pub database: String,
+    /// The Redis that carries the queue; none where it lies in the database. It may carry a password, too.
+    pub queue: Option<String>,
     /// Of the health checks.
     pub listen: SocketAddr,
     pub log: Log,
@@ -52,6 +55,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             database: "sqlite:/var/lib/bursar/bursar.db".to_owned(),
+            queue: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
             log: Log::default(),
             policy: Policy::default(),
@@ -91,6 +95,7 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
     table.only(KEYS);
     let default = Config::default();
     let database = table.or("database", default.database, |value| database(value, folder));
+    let queue = table.or("queue", default.queue, queue);
     let listen = table.or("listen", default.listen, listen);
     let log = table.or("log", default.log, log);
     let default_documents = default.policy.documents.clone();
@@ -99,25 +104,40 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
     let band = table.or("hold", default.band, band);
     let price_files = price_files(&table, folder);
     let policy = Policy { documents: documents?, ..policy? };
-    Some(Config { database: database?, listen: listen?, log: log?, policy, band: band?, price_files: price_files? })
+    Some(Config { database: database?, queue: queue?, listen: listen?, log: log?, policy, band: band?, price_files: price_files? })
 }
 
 fn database(value: &Value<'_>, folder: &Path) -> Option<String> {
     let Some(url) = value.as_str() else {
         return value.refuse("a database is \"sqlite:\" and a path, like \"sqlite:/var/lib/bursar/bursar.db\"");
     };
-    let path = match store::database_path(url) {
-        Ok(path) => folder.join(path),
+    let path = match Address::parse(url) {
+        Ok(Address::Sqlite(path)) => folder.join(path),
+        Ok(Address::Postgres(_)) => return Some(url.to_owned()),
         Err(error) => return value.fail(error.to_string()),
     };
     // Piece by piece: two slashes at the beginning would be read as the address's.
     let path: PathBuf = path.components().collect();
     let Some(path) = path.to_str() else { return value.fail("the path to this file's folder is not UTF-8") };
     let url = format!("sqlite:{path}");
-    match store::database_path(&url) {
+    match Address::parse(&url) {
         Ok(_) => Some(url),
         Err(error) => value.fail(error.to_string()),
     }
+}
+
+const QUEUE_KEYS: &[&str] = &["url"];
+
+fn queue(value: &Value<'_>) -> Option<Option<String>> {
+    let table = value.table("queue is a table")?;
+    table.only(QUEUE_KEYS);
+    table.or("url", None, |value| {
+        let url = words::text(value)?;
+        match url.starts_with("redis://") || url.starts_with("unix://") {
+            true => Some(Some(url)),
+            false => value.refuse("it is the URL of a Redis, like \"redis://127.0.0.1:6379\""),
+        }
+    })
 }
 
 fn listen(value: &Value<'_>) -> Option<SocketAddr> {

@@ -1,6 +1,6 @@
 //! The address of a database, as a command is given it.
 
-use std::path::PathBuf;
+use store::Address;
 
 /// What was given is wrong, and nothing was begun: exit status 2.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,15 @@ impl BadInput {
     }
 }
 
-/// The file of a `--database-url`.
-pub fn database_path(url: &str) -> Result<PathBuf, BadInput> {
-    store::database_path(url).map_err(|error| BadInput(format!("--database-url: {error}")))
+/// The place that a `--database-url` names. A password has no place in it: every user of the machine reads the
+/// arguments of every program.
+pub fn database_address(url: &str) -> Result<Address, BadInput> {
+    if store::has_password(url) {
+        return Err(BadInput(
+            "--database-url: leave the password out, others can read it there: write it into ~/.pgpass, or into \
+            `database` of the configuration, or set PGPASSWORD"
+                .to_owned(),
+        ));
+    }
+    Address::parse(url).map_err(|error| BadInput(format!("--database-url: {error}")))
 }

@@ -21,7 +21,7 @@ mod words;
 
 pub use arrivals::{Arrivals, Imported, Printed, Read, Terms, Totals, add};
 pub use config::{Config, Log, LogFormat};
-pub use database::{BadInput, database_path};
+pub use database::{BadInput, database_address};
 pub use document::Format;
 pub use prices::{PriceListFile, read_price_lists};
 pub use problem::{Place, Problem, Problems};

@@ -11,6 +11,8 @@ use axum::routing::get;
 use jobs::{JobError, Office, Stopwatch};
 use tokio::net::TcpListener;
 
+use crate::serve::Role;
+
 /// A scheduler that is silent for so long hangs.
 const TICK_MAX: Duration = Duration::from_secs(10);
 
@@ -19,6 +21,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 pub struct Health {
     office: Office,
+    role: Role,
     last_tick: Mutex<Option<Tick>>,
     workers: AtomicBool,
     /// What the last work failed of; none once other work went well.
@@ -31,8 +34,9 @@ struct Tick {
 }
 
 impl Health {
-    pub fn new(office: Office) -> Self {
-        Self { office, last_tick: Mutex::default(), workers: AtomicBool::new(false), failure: Mutex::default() }
+    pub fn new(office: Office, role: Role) -> Self {
+        let (last_tick, failure) = (Mutex::default(), Mutex::default());
+        Self { office, role, last_tick, workers: AtomicBool::new(false), failure }
     }
 
     /// The scheduler did its round; this went wrong in it.
@@ -71,6 +75,9 @@ impl Health {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => problems.push(format!("the database: {error}")),
             Err(_) => problems.push(format!("the database does not answer within {} s", ANSWER_MAX.as_secs())),
+        }
+        if self.role == Role::Http {
+            return problems;
         }
         match &*self.last_tick.lock().unwrap_or_else(PoisonError::into_inner) {
             None => problems.push("the scheduler has not ticked yet".to_owned()),

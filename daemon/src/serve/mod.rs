@@ -8,6 +8,8 @@ mod signals;
 mod tests;
 mod workers;
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jobs::{Clock, ClockWatch, JOBS, JobError, Office, Scheduler, Stopwatch, Ticked};
 use providers::Cards;
-use store::{Opening, Store};
+use store::{Address, Opening, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -28,12 +30,24 @@ use crate::serve::workers::Desk;
 /// The queue of the wakes in the books' own file.
 pub const QUEUE: &str = "bursar";
 
-/// Who claims shards. It stays the same from start to start, so that a restarted daemon takes up at once what
-/// it was at; that there is only one of that name sees the lock to.
+/// Who claims shards in a file. It stays the same from start to start, so that a restarted daemon takes up at once
+/// what it was at; that there is only one of that name sees the lock to.
 const WORKER: &str = "serve";
 
 /// What failed is tried again after this.
 const AFTER_FAILURE_SECS: i64 = 5;
+
+/// What of a daemon's work this one does. Of many over one database some may only answer, and some only work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum Role {
+    /// Everything
+    #[default]
+    All,
+    /// Answers requests, runs no jobs
+    Http,
+    /// Runs jobs, and answers health checks alone
+    Worker,
+}
 
 const TICK: Duration = Duration::from_secs(1);
 
@@ -44,9 +58,9 @@ const WAKES_KEPT_SECS: i64 = 7 * rules::DAY;
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// Runs the daemon until SIGTERM or SIGINT; a second one ends it where it stands.
-pub async fn serve(config: Config, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<()> {
+pub async fn serve(config: Config, role: Role, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<()> {
     let signals = signals::Signals::new()?;
-    let server = Server::start(&config, clock, cards).await?;
+    let server = Server::start(&config, role, clock, cards).await?;
     let watch = tokio::spawn(signals.ask(server.office().stop.clone()));
     let done = server.run().await;
     watch.abort();
@@ -61,16 +75,22 @@ pub struct Server {
     watch: ClockWatch,
     http: JoinHandle<()>,
     address: SocketAddr,
-    _lock: Lock,
+    worker: String,
+    role: Role,
+    /// Of a file, which one daemon serves.
+    _lock: Option<Lock>,
 }
 
 impl Server {
     /// Locks and opens the books, migrates them, and records the silence before this start, if it was one.
-    pub async fn start(config: &Config, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<Self> {
+    pub async fn start(config: &Config, role: Role, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<Self> {
         let now = clock.now();
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), database = config.database, clock = %now, "starting");
-        let lock = Lock::take(&store::database_path(&config.database)?)?;
-        let store = Store::open(&config.database, Opening::serving(now).with_queue(QUEUE)).await?;
+        let address = Address::parse(&config.database)?;
+        let worker = worker_name(&address);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), database = %address, worker, clock = %now, "starting");
+        let lock = address.file().map(Lock::take).transpose()?;
+        let opening = Opening::serving(now).with_queue(QUEUE).with_redis(config.queue.as_deref()).named(&worker);
+        let store = Store::open(&config.database, opening).await?;
         store.queue_setup().await?;
         load_price_lists(&store, config, now).await?;
         let mut watch = ClockWatch::start(&store, &clock).await?;
@@ -89,15 +109,15 @@ impl Server {
             Err(error) => return Err(error.into()),
         }
         let office = Office::open(store, clock, config.policy.clone(), cards).await?.with_band(config.band);
-        let health = Arc::new(Health::new(office.clone()));
+        let health = Arc::new(Health::new(office.clone(), role));
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("cannot listen on {}: set another `listen`", config.listen))?;
         let address = listener.local_addr()?;
         let http = tokio::spawn(health::answer(listener, health.clone()));
-        let desk = Arc::new(Desk::new(office.clone(), health.clone()));
+        let desk = Arc::new(Desk::new(&worker, office.clone(), health.clone()));
         tracing::info!(listen = %address, "started");
-        Ok(Self { office, desk, health, watch, http, address, _lock: lock })
+        Ok(Self { office, desk, health, watch, http, address, worker, role, _lock: lock })
     }
 
     pub fn office(&self) -> &Office {
@@ -111,6 +131,12 @@ impl Server {
 
     /// Runs until the office's stop is asked for, and closes the books.
     pub async fn run(mut self) -> anyhow::Result<()> {
+        if self.role == Role::Http {
+            self.office.stop.asked().await;
+            self.http.abort();
+            self.office.store.close().await;
+            return Ok(());
+        }
         let workers = tokio::spawn(workers::supervise(self.desk.clone()));
         self.schedule().await;
         tracing::info!("draining");
@@ -139,7 +165,7 @@ impl Server {
     /// Ticks each second, and at once when money waits for a card.
     async fn schedule(&mut self) {
         let stop = self.office.stop.clone();
-        let mut scheduler = Scheduler::new(WORKER, self.office.clock.now());
+        let mut scheduler = Scheduler::new(&self.worker, self.office.clock.now());
         let mut purge_at = scheduler.next();
         let mut was_ready = false;
         while !stop.is_asked() {
@@ -192,6 +218,20 @@ impl Server {
     }
 }
 
+/// Where many daemons serve, each life has a name of its own.
+fn worker_name(database: &Address) -> String {
+    match database.file() {
+        Some(_) => WORKER.to_owned(),
+        None => {
+            let host = rustix::system::uname();
+            let host: String = host.nodename().to_string_lossy().chars().take(30).collect();
+            // Also where machines share a name and processes a number, as in containers.
+            let chance = RandomState::new().build_hasher().finish();
+            format!("bursar@{host}-{}-{chance:016x}", std::process::id())
+        }
+    }
+}
+
 fn note(ticked: &Ticked) {
     if let Some(outage) = ticked.outage {
         tracing::warn!(from = %outage.from, to = %outage.to, "nobody was awake: recorded as an outage");
@@ -227,7 +267,9 @@ async fn load_price_lists(store: &Store, config: &Config, now: rules::Timestamp)
     }
     let files = read_price_lists(&config.price_files).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let lists: Vec<_> = files.iter().map(|file| (&file.plans, file.since())).collect();
-    store.price_lists_insert(&lists, "config", now).await?;
+    if !store.price_lists_begin(&lists, "config", now).await? {
+        return Ok(());
+    }
     for file in &files {
         let path = Path::new(&file.path).display();
         tracing::info!(file = %path, plans = file.plans.len(), "price list loaded");

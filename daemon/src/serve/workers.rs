@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use apalis::prelude::*;
 use jobs::{JobError, Office, Registered, ShardEnd, ShardWork, Stopwatch};
-use store::{RunId, Wake};
+use store::{RunId, Wake, Wakes};
 use tokio::sync::Notify;
 
-use crate::serve::WORKER;
 use crate::serve::health::Health;
 
 /// How often the queue is looked into.
@@ -33,6 +32,8 @@ const STALL: Duration = Duration::from_secs(60);
 
 /// What the workers of this process share.
 pub struct Desk {
+    /// Who claims shards.
+    worker: String,
     office: Office,
     nudge: Notify,
     /// Two wakes for the same shard must not work on it side by side: both would claim it under one name.
@@ -49,11 +50,12 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(office: Office, health: Arc<Health>) -> Self {
+    pub fn new(worker: &str, office: Office, health: Arc<Health>) -> Self {
         let (started, taken) = (AtomicU64::new(0), AtomicU64::new(0));
         let (nudge, put_back) = (Notify::new(), Notify::new());
         let (in_hand, failed) = (Mutex::default(), AtomicBool::new(false));
-        Self { office, nudge, in_hand, put_back, health, failed, started, taken }
+        let worker = worker.to_owned();
+        Self { worker, office, nudge, in_hand, put_back, health, failed, started, taken }
     }
 
     /// Whether work failed since this was asked last.
@@ -68,7 +70,7 @@ impl Desk {
 
     fn worker_name(&self) -> String {
         let nth = self.started.fetch_add(1, Ordering::SeqCst);
-        format!("{WORKER}-{}-{}-{nth}", std::process::id(), self.office.clock.now().secs())
+        format!("{}-{}-{}-{nth}", self.worker, std::process::id(), self.office.clock.now().secs())
     }
 
     fn hands<T>(&self, with: impl FnOnce(&mut HashSet<(RunId, u32)>) -> T) -> T {
@@ -96,7 +98,7 @@ impl Desk {
         }
         // A price list may have been published, or an outage recorded, since the last wake.
         self.office.reload().await?;
-        let ShardWork { tally, end } = jobs::work_shard(&self.office, job, run, shard, WORKER).await?;
+        let ShardWork { tally, end } = jobs::work_shard(&self.office, job, run, shard, &self.worker).await?;
         if !tally.awaiting.is_empty() {
             self.nudge.notify_one();
         }
@@ -153,6 +155,22 @@ pub async fn supervise(desk: Arc<Desk>) {
     }
 }
 
+/// A worker over one of the queues, whose types differ.
+macro_rules! worker {
+    ($wakes:expr, $desk:expr, $health:expr) => {
+        WorkerBuilder::new($desk.worker_name().as_str())
+            .backend($wakes)
+            .data($desk)
+            .concurrency(WAKES_AT_ONCE)
+            .on_event(move |_, event| match event {
+                Event::Start => $health.workers_run(true),
+                Event::Error(error) => tracing::error!(%error, "the queue's worker failed"),
+                _ => {}
+            })
+            .build(take)
+    };
+}
+
 /// Returns when wakes wait and nobody takes them.
 async fn stalled(desk: &Desk) {
     let mut taken = None;
@@ -168,22 +186,14 @@ async fn stalled(desk: &Desk) {
 }
 
 async fn run_worker(desk: Arc<Desk>, health: Arc<Health>) -> Result<(), WorkerError> {
-    let Some(wakes) = desk.office.store.wakes() else {
-        return std::future::pending().await;
-    };
-    let worker = WorkerBuilder::new(desk.worker_name().as_str())
-        .backend(wakes.poll_with_interval(POLL))
-        .data(desk)
-        .concurrency(WAKES_AT_ONCE)
-        .on_event(move |_, event| match event {
-            Event::Start => health.workers_run(true),
-            Event::Error(error) => tracing::error!(%error, "the queue's worker failed"),
-            _ => {}
-        })
-        .build(take);
-    // Never `run_until`: told to stop, it polls the queue no more, and a fetch that it left half done keeps the
+    // Never `run_until`: told to stop, a worker polls the queue no more, and a fetch that it left half done keeps the
     // one connection that writes from the work it then waits for.
-    worker.run().await
+    match desk.office.store.wakes() {
+        None => std::future::pending().await,
+        Some(Wakes::Sqlite(wakes)) => worker!(wakes.poll_with_interval(POLL), desk, health).run().await,
+        Some(Wakes::Postgres(wakes)) => worker!(wakes.with_pubsub(), desk, health).run().await,
+        Some(Wakes::Redis(wakes)) => worker!(wakes.poll_with_interval(POLL), desk, health).run().await,
+    }
 }
 
 /// Takes a wake. It always ends well: a task that failed would come again at once, and again.

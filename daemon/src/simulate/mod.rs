@@ -5,15 +5,17 @@ mod outcome;
 mod play;
 mod tables;
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use rules::Timestamp;
-use store::{Opening, Store, StoreError};
+use store::{Address, Opening, Store, StoreError};
 
 pub use outcome::Outcome;
 pub use play::{Player, Refused};
 pub use tables::print_tables;
 
-use crate::input::{BadInput, Scenario, database_path};
+use crate::input::{BadInput, Scenario, database_address};
 use crate::serve::lock::Lock;
 
 /// Plays a scenario on a throwaway file, or on the empty database at `database_url`.
@@ -25,7 +27,8 @@ pub async fn simulate(
 ) -> anyhow::Result<Outcome> {
     let start = scenario.timeline.first().map_or(scenario.until, |entry| entry.at);
     // No daemon begins to serve what is being played.
-    let _lock = database_url.map(|url| Lock::take(&database_path(url)?)).transpose()?;
+    let address = database_url.map(database_address).transpose()?;
+    let _lock = address.as_ref().and_then(Address::file).map(Lock::take).transpose()?;
     let (store, _scratch) = match database_url {
         Some(url) => (open_empty(url, start).await?, None),
         None => {
@@ -48,7 +51,8 @@ pub async fn simulate(
 }
 
 async fn open_empty(url: &str, start: Timestamp) -> anyhow::Result<Store> {
-    if database_path(url)?.metadata().is_ok_and(|file| file.len() > 0) {
+    let is_new = |file: &Path| file.metadata().is_ok_and(|file| file.len() == 0);
+    if !database_address(url)?.file().is_some_and(is_new) {
         check_empty(url).await?;
     }
     Ok(Store::open(url, Opening::serving(start)).await?)
@@ -59,6 +63,8 @@ async fn check_empty(url: &str) -> anyhow::Result<()> {
     let refused = |why: String| BadInput(format!("--database-url {url}: the database must be empty: {why}"));
     let store = match Store::open(url, Opening::beside()).await {
         Ok(store) => store,
+        // A server's database that nothing was ever made in.
+        Err(StoreError::SchemaTooOld { found: 0, .. }) => return Ok(()),
         Err(
             error @ (StoreError::NotADatabase { .. }
             | StoreError::SchemaTooNew { .. }

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use rules::{Account, Context, DueKind, Kind, Mode, PriceBook, Server, Service, Timestamp, Unpriced, due_seconds};
-use sqlx::SqliteConnection;
 
 use super::Violation;
+use crate::sql::{self, Transaction};
 use crate::Result;
 
 /// Lines that bill a server's time.
@@ -19,21 +19,21 @@ type Billed = (i64, i64);
 
 /// Looks at the accounts that could be loaded of those from the first to the last id of `range`.
 pub async fn check(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     range: (i64, i64),
     accounts: &[Account],
     found: &mut Vec<Violation>,
 ) -> Result<()> {
     let (first, last) = range;
     let rows: Vec<(i64, i64, bool)> =
-        sqlx::query_as("select account_id, number, finished from services where account_id between $1 and $2")
+        sql::query_as("select account_id, number, finished from services where account_id between $1 and $2")
             .bind(first)
             .bind(last)
             .fetch_all(&mut *connection)
             .await?;
     let finished: HashMap<(i64, i64), bool> = rows.into_iter().map(|row| ((row.0, row.1), row.2)).collect();
     let rows: Vec<(i64, i64, i64, i64)> =
-        sqlx::query_as(LINES).bind(first).bind(last).fetch_all(&mut *connection).await?;
+        sql::query_as(LINES).bind(first).bind(last).fetch_all(&mut *connection).await?;
     let mut billed: HashMap<(i64, i64), Vec<Billed>> = HashMap::new();
     for (account, service, from, to) in rows {
         billed.entry((account, service)).or_default().push((from, to));
@@ -104,14 +104,14 @@ fn priced(service: &Service, prices: &PriceBook, at: Timestamp) -> std::result::
 
 /// Compares what the jobs look for with what the rules say of the accounts.
 pub async fn check_due(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     range: (i64, i64),
     accounts: &[Account],
     cx: &Context<'_>,
     found: &mut Vec<Violation>,
 ) -> Result<()> {
     let (first, last) = range;
-    let rows: Vec<(i64, String, i64)> = sqlx::query_as(
+    let rows: Vec<(i64, String, i64)> = sql::query_as(
         "select id, 'daily', daily_due_at from accounts where id between $1 and $2 and daily_due_at is not null
         union all select account_id, kind, at from due where account_id between $1 and $2 and at is not null",
     )

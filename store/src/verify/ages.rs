@@ -1,9 +1,9 @@
 //! What has waited longer than it ever should while a daemon was alive: as of its last sign of life, for a daemon that
 //! is gone is another matter.
 
-use sqlx::SqliteConnection;
 
 use super::Violation;
+use crate::sql::{self, Transaction};
 use crate::Result;
 
 /// Longer than any night takes, and than a job that was paused waits for its next slot.
@@ -55,17 +55,17 @@ const RUNS: &str = "select 'run ' || id || ' of ' || job || ': ' || state || ' s
 
 /// When a job was taken back into work last, and before which second what waits is late; none while no daemon has been
 /// at work for so long, or an admin keeps work back.
-async fn bounds(connection: &mut SqliteConnection) -> Result<Option<(i64, i64)>> {
+async fn bounds(connection: &mut Transaction) -> Result<Option<(i64, i64)>> {
     let life: Option<(i64, i64)> =
-        sqlx::query_as("select alive_since, last_alive_at from heartbeats").fetch_optional(&mut *connection).await?;
-    let kept_back: bool = sqlx::query_scalar(
+        sql::query_as("select alive_since, last_alive_at from heartbeats").fetch_optional(&mut *connection).await?;
+    let kept_back: bool = sql::query_scalar(
         "select exists (select 1 from job_controls where paused_at is not null)
             or exists (select 1 from runs where state = 'held')",
     )
     .fetch_one(&mut *connection)
     .await?;
     let resumed: Option<i64> =
-        sqlx::query_scalar("select max(slots_after) from job_controls").fetch_one(&mut *connection).await?;
+        sql::query_scalar("select max(slots_after) from job_controls").fetch_one(&mut *connection).await?;
     let resumed = resumed.unwrap_or(i64::MIN);
     let late = life.filter(|(since, alive)| alive - LATE_SECS > resumed.max(*since) && !kept_back);
     Ok(late.map(|(_, alive)| (resumed, alive - LATE_SECS)))
@@ -73,13 +73,13 @@ async fn bounds(connection: &mut SqliteConnection) -> Result<Option<(i64, i64)>>
 
 /// Looks at the accounts from the first to the last id of `range`.
 pub async fn check(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     (first, last): (i64, i64),
     found: &mut Vec<Violation>,
 ) -> Result<()> {
     let Some((resumed, late)) = bounds(connection).await? else { return Ok(()) };
     for (invariant, question) in QUESTIONS {
-        let asked = sqlx::query_as(*question).bind(first).bind(last).bind(resumed).bind(late);
+        let asked = sql::query_as(*question).bind(first).bind(last).bind(resumed).bind(late);
         let rows: Vec<(i64, String)> = asked.fetch_all(&mut *connection).await?;
         let of = |(account, detail)| Violation::of(Some(rules::AccountId(account)), invariant, detail);
         found.extend(rows.into_iter().map(of));
@@ -88,9 +88,9 @@ pub async fn check(
 }
 
 /// Looks at the runs.
-pub async fn check_runs(connection: &mut SqliteConnection, found: &mut Vec<Violation>) -> Result<()> {
+pub async fn check_runs(connection: &mut Transaction, found: &mut Vec<Violation>) -> Result<()> {
     let Some((_, late)) = bounds(connection).await? else { return Ok(()) };
-    let runs: Vec<String> = sqlx::query_scalar(RUNS).bind(late).fetch_all(connection).await?;
+    let runs: Vec<String> = sql::query_scalar(RUNS).bind(late).fetch_all(connection).await?;
     found.extend(runs.into_iter().map(|detail| Violation::of(None, "run_ends_in_time", detail)));
     Ok(())
 }

@@ -18,8 +18,8 @@ use std::fmt;
 
 pub use invariants::INVARIANTS;
 use rules::{Account, AccountId, Context, Policy};
-use sqlx::SqliteConnection;
 
+use crate::sql::{self, Transaction};
 use crate::{Result, Scope, Store, load};
 use prices::Prices;
 
@@ -76,11 +76,11 @@ impl Store {
         };
         loop {
             let ids: Vec<i64> =
-                sqlx::query_scalar("select id from accounts where id > $1 and id <= $2 order by id limit $3")
+                sql::query_scalar("select id from accounts where id > $1 and id <= $2 order by id limit $3")
                     .bind(after)
                     .bind(last)
                     .bind(PAGE)
-                    .fetch_all(&mut *snapshot)
+                    .fetch_all(&mut snapshot)
                     .await?;
             let (Some(first), Some(end)) = (ids.first(), ids.last()) else { break };
             let range = (*first, *end);
@@ -95,16 +95,16 @@ impl Store {
         }
         for violation in &mut found {
             let Some(account) = violation.account else { continue };
-            let name = sqlx::query_scalar("select name from accounts where id = $1").bind(account.0);
+            let name = sql::query_scalar("select name from accounts where id = $1").bind(account.0);
             // A name that cannot be read is among what was found.
-            violation.name = name.fetch_optional(&mut *snapshot).await.ok().flatten();
+            violation.name = name.fetch_optional(&mut snapshot).await.ok().flatten();
         }
         Ok(found)
     }
 }
 
 /// The accounts that can be read.
-async fn loaded(connection: &mut SqliteConnection, ids: &[i64], found: &mut Vec<Violation>) -> Result<Vec<Account>> {
+async fn loaded(connection: &mut Transaction, ids: &[i64], found: &mut Vec<Violation>) -> Result<Vec<Account>> {
     let ids: Vec<AccountId> = ids.iter().copied().map(AccountId).collect();
     let mut loaded = Vec::with_capacity(ids.len());
     for account in load::accounts(connection, &ids, Scope::All).await? {

@@ -1,8 +1,7 @@
 //! Rows of any number, a page in memory at a time.
 
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
+use crate::sql::{self, Row, Transaction};
 use crate::Result;
 use crate::cells::Cells;
 
@@ -15,15 +14,15 @@ pub type Place = (i64, i64, i64);
 /// Shows every row of the accounts from the first to the last of `range`. The question begins behind the place
 /// ($1, $2, $3), which are its first columns, in their order; $4 is the last account, $5 how many rows it answers.
 pub async fn each(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     question: &'static str,
     (first, last): (i64, i64),
     mut show: impl FnMut(Place, &mut Cells<'_>),
 ) -> Result<()> {
     let mut place = (first, i64::MIN, i64::MIN);
     loop {
-        let page = sqlx::query(question).bind(place.0).bind(place.1).bind(place.2).bind(last).bind(PAGE);
-        let rows: Vec<SqliteRow> = page.fetch_all(&mut *connection).await?;
+        let page = sql::query(question).bind(place.0).bind(place.1).bind(place.2).bind(last).bind(PAGE);
+        let rows: Vec<Row> = page.fetch_all(&mut *connection).await?;
         for row in &rows {
             let mut cells = Cells::of(row);
             place = (cells.key()?, cells.key()?, cells.key()?);

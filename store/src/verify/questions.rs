@@ -2,20 +2,20 @@
 //! the accounts from $1 to $2.
 
 use rules::AccountId;
-use sqlx::SqliteConnection;
 
 use super::Violation;
 use crate::cells::Cells;
+use crate::sql::{self, Transaction};
 use crate::{Result, StoreError};
 
 /// Asks all of them about the accounts from the first to the last id of `range`.
 pub async fn check(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     (first, last): (i64, i64),
     found: &mut Vec<Violation>,
 ) -> Result<()> {
     for (invariant, question) in ALL {
-        let rows = sqlx::query(*question).bind(first).bind(last).fetch_all(&mut *connection).await?;
+        let rows = sql::query(*question).bind(first).bind(last).fetch_all(&mut *connection).await?;
         for row in &rows {
             let mut cells = Cells::of(row);
             let unreadable = |problem| StoreError::CorruptTable { table: "an answer of verify", problem };
@@ -307,7 +307,7 @@ const ALL: &[(&str, &str)] = &[
         "what_runs_is_charged",
         "select s.account_id, 'service ' || s.number || ': ' || s.state || ', paid until '
             || case s.mode when 'daily' then a.daily_paid_until else s.paid_to end || ', charged until '
-            || coalesce(t.charged_until, 'never')
+            || coalesce(cast(t.charged_until as text), 'never')
         from services s
         join accounts a on a.id = s.account_id
         left join (

@@ -1,15 +1,15 @@
 //! Every row read, and every amount computed again from what it says it was computed from, at the prices of the lists.
 
 use rules::{Basis, Currency, LineKind, Micros, Period, StopReason, TransferKind, round_to_micros, round_to_minor};
-use sqlx::SqliteConnection;
 
 use super::Violation;
 use super::pages::each;
 use super::prices::Prices;
+use crate::sql::Transaction;
 use crate::Result;
 use crate::cells::{Cells, Problem};
 
-const TRANSFERS: &str = "select account_id, number, 0, kind, currency, amount, basis, effective_at, recorded_at,
+const TRANSFERS: &str = "select account_id, number, cast(0 as bigint), kind, currency, amount, basis, effective_at, recorded_at,
     period_from, period_to from transfers
     where (account_id, number) > ($1, $2) and $3 = $3 and account_id <= $4 order by account_id, number limit $5";
 
@@ -20,10 +20,10 @@ const LINES: &str = "select l.account_id, l.invoice, l.position, l.kind, a.curre
     where (l.account_id, l.invoice, l.position) > ($1, $2, $3) and l.account_id <= $4
     order by l.account_id, l.invoice, l.position limit $5";
 
-const EVENTS: &str = "select account_id, number, 0, at, recorded_at, reason from events
+const EVENTS: &str = "select account_id, number, cast(0 as bigint), at, recorded_at, reason from events
     where (account_id, number) > ($1, $2) and $3 = $3 and account_id <= $4 order by account_id, number limit $5";
 
-const INVOICES: &str = "select i.account_id, i.number, 0, i.issued_at, i.recorded_at, i.paid_at,
+const INVOICES: &str = "select i.account_id, i.number, cast(0 as bigint), i.issued_at, i.recorded_at, i.paid_at,
         i.reissues is null and b.number is null
     from invoices i left join brought_in_invoices b on b.account_id = i.account_id and b.number = i.number
     where (i.account_id, i.number) > ($1, $2) and $3 = $3 and i.account_id <= $4
@@ -31,7 +31,7 @@ const INVOICES: &str = "select i.account_id, i.number, 0, i.issued_at, i.recorde
 
 /// Looks at the accounts from the first to the last id of `range`.
 pub async fn check(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     range: (i64, i64),
     prices: &Prices,
     found: &mut Vec<Violation>,
@@ -48,7 +48,7 @@ type Wrong = (&'static str, String);
 type Looked = std::result::Result<Vec<Wrong>, Problem>;
 
 async fn ask(
-    connection: &mut SqliteConnection,
+    connection: &mut Transaction,
     question: &'static str,
     range: (i64, i64),
     found: &mut Vec<Violation>,

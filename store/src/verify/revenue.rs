@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 
 use rules::{Basis, Currency, Micros, Period, Timestamp, TransferKind};
-use sqlx::SqliteConnection;
 
 use super::Violation;
 use super::pages::each;
+use crate::sql::Transaction;
 use crate::Result;
 use crate::cells::{Cells, Problem};
 use crate::closings::{self, Closing};
 use crate::revenue::{self, RevenueKey};
 
-const TRANSFERS: &str = "select t.account_id, t.number, 0, t.kind, t.currency, t.amount, t.effective_at, t.recorded_at,
+const TRANSFERS: &str = "select t.account_id, t.number, cast(0 as bigint), t.kind, t.currency, t.amount, t.effective_at, t.recorded_at,
         t.service, t.period_from, t.period_to, t.basis, t.corrects, s.plan,
         case when t.credit in ('sales', 'tax') then t.amount when t.debit in ('sales', 'tax') then -t.amount else 0 end
     from transfers t left join services s on s.account_id = t.account_id and s.number = t.service
@@ -58,7 +58,7 @@ struct Sums {
 }
 
 /// Compares each month up to the last one in which something was billed, and the one after it.
-pub async fn check(connection: &mut SqliteConnection, found: &mut Vec<Violation>) -> Result<()> {
+pub async fn check(connection: &mut Transaction, found: &mut Vec<Violation>) -> Result<()> {
     let closings = closings::read(connection).await?;
     let (mut sums, mut unreadable) = (Sums::default(), false);
     each(connection, TRANSFERS, ALL, |(account, number, _), cells| {

@@ -1,8 +1,8 @@
 //! Public numbers: each series counts without a gap from its first number to the one before the next.
 
-use sqlx::SqliteConnection;
 
 use super::Violation;
+use crate::sql::{self, Transaction};
 use crate::Result;
 
 const GAPS: &str = "select given.series, given.count, given.first, given.last, number_series.next
@@ -20,8 +20,8 @@ const GAPS: &str = "select given.series, given.count, given.first, given.last, n
         or given.last + 1 <> number_series.next
     order by given.series";
 
-pub async fn check(connection: &mut SqliteConnection, found: &mut Vec<Violation>) -> Result<()> {
-    let gaps: Vec<(String, i64, i64, i64, Option<i64>)> = sqlx::query_as(GAPS).fetch_all(connection).await?;
+pub async fn check(connection: &mut Transaction, found: &mut Vec<Violation>) -> Result<()> {
+    let gaps: Vec<(String, i64, i64, i64, Option<i64>)> = sql::query_as(GAPS).fetch_all(connection).await?;
     for (series, count, first, last, next) in gaps {
         let next = next.map_or("nowhere".to_owned(), |next| next.to_string());
         let detail = format!("series {series}: {count} numbers from {first} to {last}, the next is {next}");

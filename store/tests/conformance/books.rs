@@ -6,8 +6,6 @@ use rules::{
     Account, AccountId, Changes, Currency, Daily, DailyState, DueKind, Kind, Micros, Order, Past, Period, Progress,
     Sequences, Service, Standing, Timestamp, Transfer, TransferKind,
 };
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use store::{Commit, DueSeconds, Opening, Outcome, Revision, Scope, Stamp, Store};
 use tempfile::TempDir;
 
@@ -24,30 +22,39 @@ pub const NOTHING_DUE: DueSeconds = [
 
 pub struct Books {
     pub store: Store,
-    /// Removes the file in the end.
+    url: String,
+    /// Removes an SQLite file in the end.
     _directory: TempDir,
 }
 
 impl Books {
     pub async fn new() -> Self {
         let directory = TempDir::new().expect("a directory");
-        let url = format!("sqlite:{}", directory.path().join("books.db").display());
-        let store = Store::open(&url, Opening::serving(NOW)).await.expect("open");
-        Self { store, _directory: directory }
+        let url = match crate::ON_POSTGRES {
+            true => crate::servers::new_database(),
+            false => format!("sqlite:{}", directory.path().join("books.db").display()),
+        };
+        let store = Store::open(&url, Opening::serving(NOW).named("w1")).await.expect("open");
+        Self { store, url, _directory: directory }
     }
 
-    /// The same books in another file.
+    /// The same books in another database.
     pub async fn copy(&self) -> Self {
         let directory = TempDir::new().expect("a directory");
-        let path = directory.path().join("copy.db");
-        self.try_sql(&format!("vacuum into '{}'", path.display())).await.expect("copy");
-        let url = format!("sqlite:{}", path.display());
+        let url = match crate::ON_POSTGRES {
+            true => crate::servers::copy_database(&self.url),
+            false => {
+                let path = directory.path().join("copy.db");
+                self.try_sql(&format!("vacuum into '{}'", path.display())).await.expect("copy");
+                format!("sqlite:{}", path.display())
+            }
+        };
         let store = Store::open(&url, Opening::scratch(NOW)).await.expect("open");
-        Self { store, _directory: directory }
+        Self { store, url, _directory: directory }
     }
 
     pub fn url(&self) -> String {
-        format!("sqlite:{}", self.store.path().display())
+        self.url.clone()
     }
 
     /// An account as opened.
@@ -83,9 +90,37 @@ impl Books {
         }
     }
 
-    /// Does to the file what the store would not, past its constraints and triggers.
+    /// Does to the books what the store would not, past their constraints and triggers.
     pub async fn tamper(&self, sql: &str) {
-        let mut connection = self.connection(false).await;
+        match crate::ON_POSTGRES {
+            true => postgres::tamper(&self.url, sql).await,
+            false => sqlite::tamper(&self.url, sql).await,
+        }
+    }
+
+    /// As any program with the database could, under the schema's own guard.
+    pub async fn try_sql(&self, sql: &str) -> Result<(), String> {
+        match crate::ON_POSTGRES {
+            true => postgres::run(&mut postgres::connection(&self.url).await, sql).await,
+            false => sqlite::run(&mut sqlite::connection(&self.url, true).await, sql).await,
+        }
+    }
+
+    /// All rows of all tables, as text.
+    pub async fn dump(&self) -> String {
+        match crate::ON_POSTGRES {
+            true => postgres::dump(&self.url).await,
+            false => sqlite::dump(&self.url).await,
+        }
+    }
+}
+
+mod sqlite {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
+
+    pub async fn tamper(url: &str, sql: &str) {
+        let mut connection = connection(url, false).await;
         let triggers: Vec<(String, String)> =
             sqlx::query_as("select name, sql from sqlite_schema where type = 'trigger'")
                 .fetch_all(&mut connection)
@@ -102,17 +137,8 @@ impl Books {
         connection.close().await.expect("close");
     }
 
-    /// As any program with the file could, under the schema's own guard.
-    pub async fn try_sql(&self, sql: &str) -> Result<(), String> {
-        let mut connection = self.connection(true).await;
-        let done = run(&mut connection, sql).await;
-        connection.close().await.expect("close");
-        done
-    }
-
-    /// All rows of all tables, as text.
-    pub async fn dump(&self) -> String {
-        let mut connection = self.connection(true).await;
+    pub async fn dump(url: &str) -> String {
+        let mut connection = connection(url, true).await;
         let tables: Vec<String> =
             sqlx::query_scalar("select name from sqlite_schema where type = 'table' order by name")
                 .fetch_all(&mut connection)
@@ -132,15 +158,61 @@ impl Books {
         dump
     }
 
-    async fn connection(&self, guarded: bool) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.store.path()).foreign_keys(guarded);
+    pub async fn connection(url: &str, guarded: bool) -> SqliteConnection {
+        let path = url.strip_prefix("sqlite:").expect("a file");
+        let options = SqliteConnectOptions::new().filename(path).foreign_keys(guarded);
         options.connect().await.expect("a connection")
+    }
+
+    pub async fn run(connection: &mut SqliteConnection, sql: &str) -> Result<(), String> {
+        let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
+        done.map(|_| ()).map_err(|error| error.to_string())
     }
 }
 
-async fn run(connection: &mut SqliteConnection, sql: &str) -> Result<(), String> {
-    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
-    done.map(|_| ()).map_err(|error| error.to_string())
+mod postgres {
+    use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+    const CHECKS: &str = "select format('alter table %s drop constraint %I', conrelid::regclass, conname)
+        from pg_constraint where contype = 'c' and connamespace = 'public'::regnamespace
+        union all
+        select format('alter table %s alter column %I drop not null', attrelid::regclass, attname)
+        from pg_attribute a join pg_class c on c.oid = a.attrelid
+        where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace and attnotnull and attnum > 0
+            and not exists (select 1 from pg_constraint p
+                where p.conrelid = c.oid and p.contype = 'p' and attnum = any(p.conkey))";
+
+    pub async fn tamper(url: &str, sql: &str) {
+        let mut connection = connection(url).await;
+        let checks: Vec<String> = sqlx::query_scalar(CHECKS).fetch_all(&mut connection).await.expect("checks");
+        // Without its triggers, those of foreign keys among them.
+        run(&mut connection, "set session_replication_role = replica").await.expect("set");
+        run(&mut connection, &checks.join(";")).await.expect("dropped");
+        run(&mut connection, sql).await.expect(sql);
+        connection.close().await.expect("close");
+    }
+
+    pub async fn dump(url: &str) -> String {
+        let mut connection = connection(url).await;
+        let tables = "select tablename::text from pg_tables where schemaname = 'public' order by 1";
+        let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut connection).await.expect("tables");
+        let mut dump = String::new();
+        for table in tables {
+            let rows = AssertSqlSafe(format!("select t::text from {table} t order by 1"));
+            let rows: Vec<String> = sqlx::query_scalar(rows).fetch_all(&mut connection).await.expect("rows");
+            dump.push_str(&format!("{table}\n{}\n", rows.join("\n")));
+        }
+        dump
+    }
+
+    pub async fn connection(url: &str) -> PgConnection {
+        PgConnection::connect(url).await.expect("a connection")
+    }
+
+    pub async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), String> {
+        let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
 }
 
 pub fn units(whole: i64) -> Micros {

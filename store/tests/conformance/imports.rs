@@ -114,7 +114,8 @@ async fn a_batch_that_is_cut_off_or_decided_with_older_prices_leaves_nothing() {
         .expect("begun");
     let batch = [arriving("ann", 5), arriving("bob", 0)];
     let dump = books.dump().await;
-    for statements in 0..8 {
+    // Each due second's row is a statement on SQLite.
+    for statements in 0..if crate::ON_POSTGRES { 7 } else { 8 } {
         store.cut_after(statements);
         let cut = store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await;
         assert!(matches!(cut, Err(store::StoreError::CutOff)), "{statements}: {cut:?}");
@@ -352,7 +353,7 @@ async fn a_series_goes_on_from_any_number_until_its_first_one_is_given() {
     store.import_batch(&import, 0, &batch, Revision::FIRST, NOW).await.expect("brought in");
     sql("insert into invoices (account_id, number, issued_at, recorded_at, total, paid, paid_at, overdue, tries_made,
             first_try_due, tries_done_until, series, public_number)
-        values (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'INV', 118)")
+        values (1, 1, 0, 0, 0, 0, 0, false, 0, false, 0, 'INV', 118)")
     .await;
     sql("update number_series set next = 119").await;
     assert_eq!((counts(119).await, counts(200).await), (vec![], vec![("INV".to_owned(), 119)]));

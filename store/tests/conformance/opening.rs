@@ -36,23 +36,26 @@ async fn what_is_no_database_of_ours_is_refused() {
     let error = Store::open(&url, Opening::serving(NOW)).await.expect_err("text");
     assert!(matches!(error, StoreError::NotADatabase { .. }), "{error}");
     for (url, wanted) in [
-        ("postgres://localhost/bursar", "not supported yet"),
-        ("mysql:x", "sqlite:PATH"),
+        ("postgres://bursar:secret@127.0.0.1:1/books", "postgres database books at 127.0.0.1:1 cannot be reached"),
+        ("mysql:x", "postgres://USER@HOST/DATABASE"),
         ("sqlite::memory:", "sqlite:PATH"),
     ] {
         let error = Store::open(url, Opening::beside()).await.expect_err(url).to_string();
-        assert!(error.contains(wanted), "{error}");
+        assert!(error.contains(wanted) && !error.contains("secret"), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_reader_cannot_write_and_the_writer_is_alone() {
+async fn a_database_that_others_use_is_refused() {
     let books = Books::new().await;
-    assert_eq!(books.store.queue_pool().options().get_max_connections(), 1);
-    let synchronous: i64 =
-        sqlx::query_scalar("pragma synchronous").fetch_one(books.store.queue_pool()).await.expect("an answer");
-    assert_eq!(synchronous, 2);
-    // Eight at once: as many as there are, one after another.
+    books.tamper("drop table bursar_migrations").await;
+    let error = Store::open(&books.url(), Opening::serving(NOW)).await.expect_err("another's");
+    assert!(error.to_string().contains("give it a database of its own"), "{error}");
+}
+
+#[tokio::test]
+async fn many_write_at_once() {
+    let books = Books::new().await;
     let mut tasks = Vec::new();
     for index in 0..8 {
         let store = books.store.clone();

@@ -21,3 +21,28 @@ async fn verify_finds_no_fault_with_what_the_rules_wrote() {
     assert_eq!(store.transfer(ann, 3).await.expect("one").as_ref(), ledger.iter().find(|row| row.number == 3));
     assert!(store.ledger(None).await.expect("ledger").len() > ledger.len());
 }
+
+/// To a database of the other kind and back to one of its own, nothing is lost or changed.
+#[tokio::test]
+async fn books_are_moved_whole() {
+    let life = half_a_year().await;
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let file = format!("sqlite:{}", directory.path().join("moved.db").display());
+    let there = match crate::ON_POSTGRES {
+        true => file,
+        false => crate::servers::new_database(),
+    };
+    let open = async |url: &str| store::Store::open(url, store::Opening::serving(crate::books::NOW)).await.expect("open");
+    let there = open(&there).await;
+    let mut tables = Vec::new();
+    life.books.store.move_to(&there, |moved| tables.push((moved.table, moved.rows))).await.expect("moved");
+    assert!(tables.iter().any(|moved| moved.0 == "transfers" && moved.1 > 50), "{tables:?}");
+    let back = crate::books::Books::new().await;
+    there.move_to(&back.store, |_| {}).await.expect("moved back");
+    assert_eq!(back.dump().await, life.books.dump().await);
+    assert_eq!(life.faults_of(&back, None).await, []);
+    // What comes next does not take the place of what was moved.
+    back.open_account("new").await;
+    let twice = life.books.store.move_to(&there, |_| {}).await;
+    assert!(twice.is_err(), "books are moved into empty ones only");
+}

@@ -1,9 +1,9 @@
 //! Runs, shards, the queue, and what holds for all accounts.
 
-use rules::{AccountId, DueKind, Outage, PriceList, Timestamp};
-use store::{Commit, Counts, Moved, NewRun, Opening, Outcome, RunEnd, RunState, ShardProgress, ShardState, Store};
+use rules::{AccountId, DueKind, Outage, PriceList, Timestamp, TransferKind};
+use store::{Commit, Counts, Moved, NewRun, Opening, Outcome, RunEnd, RunState, ShardProgress, ShardState, Store, StoreError};
 
-use crate::books::{Books, NOTHING_DUE, NOW, STAMP, changes, units};
+use crate::books::{Books, NOTHING_DUE, NOW, STAMP, book, changes, units};
 
 const SHARDS: [(AccountId, AccountId); 2] = [(AccountId(1), AccountId(50)), (AccountId(51), AccountId(100))];
 
@@ -77,6 +77,7 @@ async fn shards_are_claimed_advanced_and_summed_up() {
     let mut progress = ShardProgress {
         run,
         shard: 0,
+        worker: "w2".to_owned(),
         up_to: AccountId(20),
         done: 20,
         moved: Moved::from([("USD".to_owned(), units(5))]),
@@ -87,9 +88,21 @@ async fn shards_are_claimed_advanced_and_summed_up() {
     let shard = store.shards(run).await.expect("shards").remove(0);
     assert_eq!((shard.up_to, shard.done, &shard.counts), (AccountId(20), 20, &progress.counts));
     progress.shard = 1;
+    store.shard_claim(run, 1, "w2", NOW, until).await.expect("claim").expect("free");
     store.commit(&[], STAMP, Some(&progress)).await.expect("commit");
     progress.shard = 2;
     assert!(store.commit(&[], STAMP, Some(&progress)).await.is_err());
+    // Who lost its claim writes nothing any more, neither progress nor what it decided.
+    let account = books.open_account("ann").await;
+    let mut changes = changes(account.clone());
+    book(&mut changes, TransferKind::Deposit, units(1));
+    let batch = [Commit { changes, due: NOTHING_DUE }];
+    let lost = ShardProgress { shard: 0, worker: "w1".to_owned(), done: 77, ..progress.clone() };
+    let refused = store.commit(&batch, STAMP, Some(&lost)).await.expect_err("lost");
+    assert!(matches!(refused, StoreError::ClaimLost { shard: 0, .. }), "{refused}");
+    assert_eq!(books.load(account.id).await, account);
+    store.shard_finish(&lost, NOW).await.expect("not its own");
+    assert_eq!(store.shards(run).await.expect("shards").remove(0).done, 20);
 
     progress = ShardProgress { shard: 0, ..progress };
     assert_eq!(store.shard_finish(&progress, NOW).await.expect("finish"), 1);
@@ -142,8 +155,7 @@ async fn a_wake_goes_with_its_run() {
     let store = Store::open(&books.url(), Opening::beside().with_queue("jobs")).await.expect("open");
     store.run_open(&new_run(Some(midnight(0)), &[])).await.expect("open").expect("a run");
     assert_eq!(store.run_open(&new_run(Some(midnight(0)), &[])).await.expect("open"), None);
-    let dump = books.dump().await;
-    assert_eq!(dump.matches("'jobs'").count(), SHARDS.len(), "{dump}");
+    assert_eq!(store.wakes_waiting().await.expect("counted"), SHARDS.len() as u64);
     // Ours and the queue's migrations live side by side.
     Store::open(&books.url(), Opening::serving(NOW)).await.expect("open").queue_setup().await.expect("setup");
 }

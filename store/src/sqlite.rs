@@ -1,29 +1,17 @@
-//! What every connection is set to, and reads back: a setting that silently did not take would cost
+//! Connections to an SQLite file. What each is set to is read back: a setting that silently did not take would cost
 //! committed money in a power failure.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 
-use crate::StoreError;
+use crate::open::{Durability, Role};
+use crate::{Result, StoreError};
 
 const BUSY: Duration = Duration::from_secs(10);
-
-/// What a connection is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    Writer,
-    Reader,
-}
-
-/// Whether a commit outlives a power failure. Only a scratch database goes without.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Durability {
-    Full,
-    Off,
-}
 
 impl Durability {
     const fn pragma(self) -> (SqliteSynchronous, &'static str) {
@@ -58,7 +46,7 @@ pub async fn read_back(
     connection: &mut SqliteConnection,
     role: Role,
     durability: Durability,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let busy = BUSY.as_millis().to_string();
     let wanted: [(&'static str, &'static str, &str); 6] = [
         ("journal_mode", "pragma journal_mode", "wal"),
@@ -78,6 +66,64 @@ pub async fn read_back(
         }
     }
     Ok(())
+}
+
+/// The file is created here, not by the driver, which would also create it for a mistyped path of a reader. It is
+/// its owner's alone, and so are the files that SQLite puts beside it.
+pub fn create(path: &Path) -> Result<()> {
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .mode(0o600)
+        .truncate(false)
+        .open(path)
+        .map(|_| ())
+        .map_err(|error| StoreError::CannotOpen { path: path.to_owned(), problem: error.to_string() })
+}
+
+pub async fn pool(path: &Path, role: Role, durability: Durability, size: u32) -> Result<SqlitePool> {
+    let options = options(path, role, durability);
+    // A first one by hand: the pool would try again and again, and at last only say that it took too long.
+    let mut first = options.connect().await.map_err(|error| of_file(error, path))?;
+    read_back(&mut first, role, durability).await?;
+    first.close().await?;
+    let pool = SqlitePoolOptions::new()
+        .max_connections(size)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(60))
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        // On a full disk SQLite ends a transaction itself, and the driver's rollback after it fails: it would take
+        // the connection for being within one for ever.
+        .before_acquire(|connection, _| {
+            let is_free = !connection.is_in_transaction();
+            Box::pin(async move { Ok(is_free) })
+        })
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                let checked = read_back(connection, role, durability).await;
+                checked.map_err(|error| sqlx::Error::Configuration(Box::new(error)))
+            })
+        })
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}
+
+fn of_file(error: sqlx::Error, path: &Path) -> StoreError {
+    const CANNOT_OPEN: &str = "14";
+    const NOT_A_DATABASE: &str = "26";
+    let code = error.as_database_error().and_then(|error| error.code()).map(std::borrow::Cow::into_owned);
+    let path = path.to_owned();
+    match code.as_deref() {
+        Some(CANNOT_OPEN) => StoreError::CannotOpen { path, problem: "it is no file that can be opened".to_owned() },
+        Some(NOT_A_DATABASE) => {
+            let place = path.display().to_string();
+            StoreError::NotADatabase { place, problem: "it is not an SQLite file".to_owned() }
+        }
+        _ => error.into(),
+    }
 }
 
 #[cfg(test)]

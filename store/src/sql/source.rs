@@ -1,0 +1,154 @@
+//! Where statements run: a pool or a transaction of either database, and the rows that come back.
+
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Column, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Type};
+
+use crate::Result;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    /// The text for this database, where one text for both would not do.
+    pub const fn pick(self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite,
+            Self::Postgres => postgres,
+        }
+    }
+}
+
+/// Connections to one database.
+#[derive(Clone, Debug)]
+pub enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+impl Pool {
+    pub const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Begins a transaction by these words.
+    pub async fn begin_with(&self, sqlite: &'static str, postgres: &'static str) -> Result<Transaction> {
+        Ok(match self {
+            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with(sqlite).await?),
+            Self::Postgres(pool) => Transaction::Postgres(pool.begin_with(postgres).await?),
+        })
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// Ends without a trace unless it is committed.
+pub enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl Transaction {
+    pub const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await?,
+            Self::Postgres(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+
+    pub async fn rollback(self) -> Result<()> {
+        match self {
+            Self::Sqlite(transaction) => transaction.rollback().await?,
+            Self::Postgres(transaction) => transaction.rollback().await?,
+        }
+        Ok(())
+    }
+}
+
+/// Where a statement is to run.
+pub enum Source<'c> {
+    Pool(&'c Pool),
+    Transaction(&'c mut Transaction),
+}
+
+impl<'c> From<&'c Pool> for Source<'c> {
+    fn from(pool: &'c Pool) -> Self {
+        Self::Pool(pool)
+    }
+}
+
+impl<'c> From<&'c mut Transaction> for Source<'c> {
+    fn from(transaction: &'c mut Transaction) -> Self {
+        Self::Transaction(transaction)
+    }
+}
+
+pub enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+/// What a cell can be read as.
+pub trait Cell<'r>: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres> {}
+
+impl<'r, T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>> Cell<'r> for T {}
+
+impl Row {
+    /// The cell at this place.
+    pub fn get<'r, T: Cell<'r>>(&'r self, index: usize) -> Result<T> {
+        Ok(self.try_get(index)?)
+    }
+
+    pub fn try_get<'r, T: Cell<'r>>(&'r self, index: usize) -> std::result::Result<T, sqlx::Error> {
+        match self {
+            Self::Sqlite(row) => row.try_get(index),
+            Self::Postgres(row) => row.try_get(index),
+        }
+    }
+
+    pub fn column(&self, index: usize) -> &str {
+        match self {
+            Self::Sqlite(row) => row.columns().get(index).map_or("?", Column::name),
+            Self::Postgres(row) => row.columns().get(index).map_or("?", Column::name),
+        }
+    }
+}
+
+/// A tuple read of a row's first cells.
+pub trait FromRow: Sized {
+    fn from_row(row: &Row) -> Result<Self>;
+}
+
+macro_rules! from_row {
+    ($($index:tt $cell:ident),*) => {
+        impl<$($cell: for<'r> Cell<'r>),*> FromRow for ($($cell,)*) {
+            fn from_row(row: &Row) -> Result<Self> {
+                Ok(($(row.get::<$cell>($index)?,)*))
+            }
+        }
+    };
+}
+
+from_row!(0 A, 1 B);
+from_row!(0 A, 1 B, 2 C);
+from_row!(0 A, 1 B, 2 C, 3 D);
+from_row!(0 A, 1 B, 2 C, 3 D, 4 E);

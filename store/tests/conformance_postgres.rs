@@ -1,0 +1,36 @@
+//! The same suite, on a PostgreSQL of its own.
+
+/// Which database the suite is tried on.
+const ON_POSTGRES: bool = true;
+
+#[path = "conformance/books.rs"]
+mod books;
+#[path = "conformance/closing.rs"]
+mod closing;
+#[path = "conformance/constraints.rs"]
+mod constraints;
+#[path = "conformance/due.rs"]
+mod due;
+#[path = "conformance/imports.rs"]
+mod imports;
+#[path = "conformance/living.rs"]
+mod living;
+#[path = "conformance/numbers.rs"]
+mod numbers;
+#[path = "conformance/opening.rs"]
+mod opening;
+#[path = "conformance/payments.rs"]
+mod payments;
+#[path = "conformance/prices.rs"]
+mod prices;
+#[path = "conformance/reading.rs"]
+mod reading;
+#[path = "conformance/round_trip.rs"]
+mod round_trip;
+#[path = "conformance/running.rs"]
+mod running;
+#[path = "conformance/verifying.rs"]
+mod verifying;
+#[path = "../../tests/support/servers.rs"]
+#[expect(dead_code, reason = "other tests do more with their servers")]
+mod servers;

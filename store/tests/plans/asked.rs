@@ -1,0 +1,177 @@
+//! All that a life of accounts asks of the database, listened to.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use rules::{AccountId, DueKind, Micros, Mode, Period, ReceiptKind};
+use store::{InvoiceState, NewRun, RunId, ServiceFilter, ShardProgress};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::books::{self, NOW};
+use crate::living::{self, Life};
+
+pub const BIG: [&str; 11] = [
+    "transfers",
+    "events",
+    "services",
+    "invoices",
+    "invoice_lines",
+    "credit_notes",
+    "intents",
+    "receipts",
+    "due",
+    "accounts",
+    "runs",
+];
+
+/// The statements that sqlx logs.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<BTreeSet<String>>>);
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        // The summary is cut short, or all there is.
+        if field.name() == "db.statement" && !value.is_empty() || self.0.is_empty() && field.name() == "summary" {
+            self.0 = value.trim().to_owned();
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            let mut text = Text(String::new());
+            event.record(&mut text);
+            self.0.lock().expect("the statements").insert(text.0);
+        }
+    }
+}
+
+fn progress_of(run: RunId) -> ShardProgress {
+    let (moved, counts) = Default::default();
+    ShardProgress { run, shard: 0, worker: "w".to_owned(), up_to: AccountId(0), done: 0, moved, counts, claimed_until: None }
+}
+
+/// The statements, and the books that they were asked of.
+pub async fn all() -> (BTreeSet<String>, Life) {
+    let statements = Statements::default();
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(statements.clone())).expect("alone");
+    let life = living::half_a_year().await;
+    let store = &life.books.store;
+    let (first, last) = (AccountId(0), AccountId(i64::MAX));
+    for kind in DueKind::ALL {
+        store.accounts_due(kind, NOW, first, last, 100).await.expect("due");
+        store.accounts_due_count(kind, NOW).await.expect("count");
+        store.next_due(kind).await.expect("next");
+        store.accounts_due_or_held(kind, NOW, first, 10).await.expect("due");
+    }
+    store.account_ids(first, last, 10).await.expect("ids");
+    store.account_ids_range().await.expect("range");
+    store.account_id("ann").await.expect("id");
+    store.service_owner("s1").await.expect("owner");
+    store.accounts_with_receipts(10).await.expect("receipts");
+    store.accounts_with_receipts_due(NOW, first, last, 10).await.expect("receipts");
+    store.accounts_with_receipts_due_count(NOW).await.expect("count");
+    store.accounts_by_name("", 10).await.expect("accounts");
+    store.accounts_page(Some("active"), "", 10).await.expect("accounts");
+    store.accounts_page(None, "", 10).await.expect("accounts");
+    for account in [None, Some(AccountId(1))] {
+        let filter = ServiceFilter { account, state: Some("active"), mode: Some(Mode::Term) };
+        store.services_page(&filter, "", 10).await.expect("services");
+        for state in [None, Some(InvoiceState::Open), Some(InvoiceState::Overdue), Some(InvoiceState::Paid)] {
+            store.invoices_page(account, state, (AccountId(0), 0), 10).await.expect("invoices");
+        }
+    }
+    store.service("s1").await.expect("service");
+    store.invoice(AccountId(1), 0).await.expect("invoice");
+    store.statement(AccountId(1), Period::new(NOW, NOW.plus_secs(9)), None, 9).await.expect("statement");
+    store.intents_open(10).await.expect("intents");
+    store.intents_open_of(&[AccountId(1), AccountId(2)]).await.expect("intents");
+    store.invoices_numbered(AccountId(1), &[0, 1]).await.expect("invoices");
+    store.invoices_printed("INV-000001").await.expect("invoices");
+    store.documents_without_number().await.expect("count");
+    let documents = rules::DocumentPolicy::default();
+    store.numbers_ahead(&documents).await.expect("numbers");
+    let mut unnumbered = store.documents_to_number().await.expect("documents");
+    store.number_documents(&mut unnumbered, &documents).await.expect("numbered");
+    store.revenue(Period::month_of(living::at("2026-03-01T00:00:00Z"))).await.expect("revenue");
+    store.closings().await.expect("closings");
+    store.accounts_behind(NOW, AccountId(0), 10).await.expect("accounts");
+    let month = Period::month_of(living::at("2026-01-01T00:00:00Z"));
+    let closing = store::Closing { month, closed_at: month.to, author: "ann".to_owned() };
+    store.close_month(&closing).await.expect("asked");
+    let (author, reason, invoice) = ("ann".to_owned(), "test".to_owned(), 0);
+    for action in [
+        rules::Action::Void { service: "s3".to_owned(), author: author.clone(), reason: reason.clone() },
+        rules::Action::CreditInvoice { invoice, author, reason, reissue: None },
+    ] {
+        store.accounts_load(&[AccountId(1), AccountId(3)], store::Scope::For(&action)).await.expect("accounts");
+    }
+    store.trail_from(AccountId(1), 0, 0).await.expect("trail");
+    store.wallet_entry_before(AccountId(1), NOW).await.expect("entry");
+    store.issue_of(AccountId(1), 0).await.expect("entry");
+    store.event(AccountId(1), 0).await.expect("event");
+    store.event_before(AccountId(1), 9, "service.disabled", Some(0)).await.expect("event");
+    store.transfers_of_service(AccountId(1), 0, NOW, 9).await.expect("transfers");
+    store.events_of_service(AccountId(1), 0, 9).await.expect("events");
+    store.receipt("manual", "r", ReceiptKind::Deposit).await.expect("receipt");
+    store.receipts_at(AccountId(1), ReceiptKind::Deposit, Micros::ZERO, NOW).await.expect("receipts");
+    store.ledger(Some(AccountId(1))).await.expect("ledger");
+    store.transfer(AccountId(1), 1).await.expect("transfer");
+    store.invoices(Some(AccountId(1))).await.expect("invoices");
+    store.events(Some(AccountId(1))).await.expect("events");
+    store.verify(None, &rules::Policy::default()).await.expect("verify");
+    store.names_taken(&["ann".to_owned()], &["s1".to_owned()]).await.expect("names");
+    store.printed_taken(&[("R".to_owned(), "1".to_owned())]).await.expect("numbers");
+    store.series_that_count(&[("INV".to_owned(), 1)].into()).await.expect("series");
+    store.import("hash").await.expect("import");
+    let given_up = store::GivenUp { at: NOW, by: "ann".to_owned(), reason: "lost".to_owned() };
+    store.import_give_up("hash", &given_up).await.expect("given up");
+    store.services_after((AccountId(1), 0), 10).await.expect("services");
+    let (mode, term_months, price) = (rules::Mode::Daily, 1, books::units(1));
+    let (components, options) = Default::default();
+    let plan = rules::Plan { mode, price, currency: None, term_months, components, options, private: false };
+    let list = [("none".to_owned(), plan)].into();
+    store.price_list_insert(&list, NOW, "ann", NOW).await.expect("a list");
+    store.price_list_withdraw(1, "ann", "", NOW).await.expect("withdrawn");
+    let shards = [(first, last)];
+    let (slot, covered) = (Some(NOW), [NOW.plus_secs(-9)]);
+    let new = NewRun {
+        job: "job",
+        due_kind: None,
+        slot,
+        asked_by: "",
+        starts_at: NOW,
+        retry_of: None,
+        covered: &covered,
+        preview: None,
+        held_for: None,
+        shards: &shards,
+        total: 0,
+        now: NOW,
+    };
+    let run = store.run_open(&new).await.expect("open").expect("a run").id;
+    store.run_start(run, NOW).await.expect("start");
+    store.shard_claim(run, 0, "w", NOW, NOW).await.expect("claim");
+    store.shard_finish(&progress_of(run), NOW).await.expect("finish");
+    store.runs_heal(NOW).await.expect("heal");
+    store.last_slot("job").await.expect("slot");
+    store.runs(Some("job"), 10).await.expect("runs");
+    store.runs_unfinished().await.expect("runs");
+    store.holds().await.expect("holds");
+    store.runs_to_compare("job", 7).await.expect("runs");
+    store.slots("job", 7).await.expect("slots");
+    store.run_release(run, "", &[], NOW).await.expect("not held");
+    store.job_controls().await.expect("controls");
+
+    let heard = statements.0.lock().expect("the statements").clone();
+    assert!(heard.len() > 60, "{}", heard.len());
+    let verbs = ["select", "insert", "update", "delete"];
+    (heard.into_iter().filter(|text| verbs.iter().any(|verb| text.starts_with(verb))).collect(), life)
+}
