@@ -12,8 +12,12 @@ use crate::tally::Tally;
 /// Accounts that are loaded, decided and committed together: well below 200 ms, so that nobody waits long.
 pub const BATCH_ACCOUNTS: usize = 128;
 
-/// Accounts of a shard: what one worker takes at a time.
+/// Accounts of a shard, at most: what one worker takes at a time.
 const SHARD_ACCOUNTS: i64 = 4096;
+
+/// Where many daemons work, all are to find something: so many shards, of so many accounts at least.
+const SHARDS_SHARED: i64 = 32;
+const SHARD_LEAST: i64 = 128;
 
 /// For how long a worker that shows no progress keeps its shard.
 const CLAIM_SECS: i64 = 60;
@@ -99,9 +103,12 @@ pub async fn open_run(
 /// All accounts in shards. The last one is open: who comes before the run starts is in it.
 pub async fn shards_of_all(office: &Office) -> Result<Vec<(AccountId, AccountId)>, JobError> {
     let (first, last) = office.store.account_ids_range().await?.unwrap_or((AccountId(0), AccountId(0)));
-    let width = usize::try_from(SHARD_ACCOUNTS).unwrap_or(usize::MAX);
-    let starts = (first.0..=last.0).step_by(width);
-    let mut shards: Vec<_> = starts.map(|start| (AccountId(start), AccountId(start + SHARD_ACCOUNTS - 1))).collect();
+    let width = match office.store.is_shared() {
+        true => ((last.0 - first.0) / SHARDS_SHARED).clamp(SHARD_LEAST, SHARD_ACCOUNTS),
+        false => SHARD_ACCOUNTS,
+    };
+    let starts = (first.0..=last.0).step_by(usize::try_from(width).unwrap_or(usize::MAX));
+    let mut shards: Vec<_> = starts.map(|start| (AccountId(start), AccountId(start + width - 1))).collect();
     if let Some((_, last)) = shards.last_mut() {
         *last = AccountId(i64::MAX);
     }

@@ -62,7 +62,15 @@ impl Scheduler {
     /// A start: every slot may have been missed, and every shard of `worker` lost its worker.
     pub fn new(worker: &str, now: Timestamp) -> Self {
         let jobs = vec![Next { at: now, nudged: false }; JOBS.len()];
-        Self { worker: worker.to_owned(), jobs, beat_at: now, rewake_at: now, take_over_at: now, first: true, last: now }
+        Self {
+            worker: worker.to_owned(),
+            jobs,
+            beat_at: now,
+            rewake_at: now,
+            take_over_at: now,
+            first: true,
+            last: now,
+        }
     }
 
     /// Money waits for a card's answer: collection runs at the next tick, without waiting for its slot.

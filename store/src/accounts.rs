@@ -6,8 +6,8 @@ use rules::{Account, AccountId, Standing, SuspendReason, Timestamp};
 
 use crate::commit::DueSeconds;
 use crate::due::{daily_due, write_new};
-use crate::write::json;
 use crate::sql::{self, Work};
+use crate::write::json;
 use crate::{Result, Store, StoreError};
 
 impl Store {

@@ -104,7 +104,10 @@ mod tests {
         for (url, printed) in [
             ("postgres://u:se:cret@h/d", "postgres://u:***@h/d"),
             ("postgres://u:s@cret@h/d", "postgres://u:***@h/d"),
-            ("postgres://u@h/d?sslmode=require&password=secret&port=1", "postgres://u@h/d?sslmode=require&password=***&port=1"),
+            (
+                "postgres://u@h/d?sslmode=require&password=secret&port=1",
+                "postgres://u@h/d?sslmode=require&password=***&port=1",
+            ),
             ("mysql://u:secret@h", "mysql://u:***@h"),
         ] {
             assert_eq!(without_password(url), printed);

@@ -10,8 +10,8 @@ use rules::{
 use crate::reference::{self, Revision};
 use crate::runs::RunId;
 use crate::shards::{self, ShardProgress};
-use crate::write::{self, Of, PlacedLine, all_written};
 use crate::sql::{self, Work};
+use crate::write::{self, Of, PlacedLine, all_written};
 use crate::{Result, Store, StoreError, due};
 
 /// When an account falls due next, by kind, as [`rules::due_seconds`] says.
@@ -213,11 +213,7 @@ async fn use_intents(work: &mut Work<'_>, rows: &[(AccountId, &str, Answer)], st
             "update intents set used_at = v.column4 from (",
             rows,
             |cells, (account, key, answer)| {
-                cells
-                    .push_bind(account.0)
-                    .push_bind(*key)
-                    .push_bind(answer.name())
-                    .push_bind(stamp.recorded_at.secs());
+                cells.push_bind(account.0).push_bind(*key).push_bind(answer.name()).push_bind(stamp.recorded_at.secs());
             },
             ") as v where intents.account_id = v.column1 and intents.key = v.column2
                 and intents.answer = v.column3 and intents.used_at is null",

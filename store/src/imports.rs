@@ -7,8 +7,8 @@ use rules::{AccountId, Changes, PriceList, Timestamp};
 use crate::cells::{Cells, Problem};
 use crate::commit::{DueSeconds, Stamp};
 use crate::prices::insert as insert_list;
-use crate::write::{self, Of};
 use crate::sql::{self, Row, Transaction, Work};
+use crate::write::{self, Of};
 use crate::{Result, Revision, Store, StoreError, accounts, due};
 
 /// An import, as far as it came.
@@ -127,7 +127,7 @@ impl Store {
                 (select min(public_number) from invoices where series = $1),
                 (select min(public_number) from credit_notes where series = $1)
             ), coalesce((select next from number_series where series = $1), 1)";
-        Ok(sql::query_as(question).bind(series).fetch_one(self.readers()).await?)
+        sql::query_as(question).bind(series).fetch_one(self.readers()).await
     }
 
     /// Begins an import that was checked with what holds at `revision`: with its private plans and the next numbers

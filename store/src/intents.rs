@@ -54,10 +54,8 @@ impl Store {
         let mut open = Vec::new();
         for accounts in accounts.chunks(AT_ONCE) {
             let keys: Vec<i64> = accounts.iter().map(|account| account.0).collect();
-            let question = sql::query(concat!(
-                select_open!(),
-                " and account_id = any($1) order by due_at, account_id, key"
-            ));
+            let question =
+                sql::query(concat!(select_open!(), " and account_id = any($1) order by due_at, account_id, key"));
             open.extend(read_rows("intents", &question.bind(keys).fetch_all(self.readers()).await?, read_open)?);
         }
         Ok(open)

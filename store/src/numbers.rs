@@ -124,16 +124,11 @@ async fn count(connection: &mut Transaction, documents: &Documents) -> Result<u6
 
 async fn first(connection: &mut Transaction, documents: &Documents) -> Result<Vec<Document>> {
     let before = i64::try_from(AT_ONCE).unwrap_or(i64::MAX) - 1;
-    Ok(sql::query_as(documents.first).bind(before).bind(i64::MAX).fetch_all(connection).await?)
+    sql::query_as(documents.first).bind(before).bind(i64::MAX).fetch_all(connection).await
 }
 
 /// Gives these documents the next numbers of their series, if they are still the oldest without one.
-async fn number(
-    connection: &mut Transaction,
-    documents: &Documents,
-    batch: &[Document],
-    series: &str,
-) -> Result<bool> {
+async fn number(connection: &mut Transaction, documents: &Documents, batch: &[Document], series: &str) -> Result<bool> {
     let Some((_, _, last)) = batch.last() else { return Ok(true) };
     let (all, before_last) = (batch.len(), batch.iter().filter(|(_, _, issued_at)| issued_at < last).count());
     let [all, before_last] = [all, before_last].map(|count| i64::try_from(count).unwrap_or(i64::MAX));

@@ -41,7 +41,14 @@ pub struct Opening {
 impl Opening {
     /// As the daemon does: creates what is missing and migrates what is older.
     pub const fn serving(now: Timestamp) -> Self {
-        Self { migrate_at: Some(now), durability: Durability::Full, connections: 4, queue: None, redis: None, name: None }
+        Self {
+            migrate_at: Some(now),
+            durability: Durability::Full,
+            connections: 4,
+            queue: None,
+            redis: None,
+            name: None,
+        }
     }
 
     /// As a command beside a running daemon does: never creates, never migrates.
@@ -51,7 +58,14 @@ impl Opening {
 
     /// A throwaway database, which a power failure may take.
     pub const fn scratch(now: Timestamp) -> Self {
-        Self { migrate_at: Some(now), durability: Durability::Off, connections: 1, queue: None, redis: None, name: None }
+        Self {
+            migrate_at: Some(now),
+            durability: Durability::Off,
+            connections: 1,
+            queue: None,
+            redis: None,
+            name: None,
+        }
     }
 
     /// Runs that are opened push a wake for each shard into this queue, in their own transaction.

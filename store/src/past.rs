@@ -2,9 +2,9 @@
 
 use rules::{Account, Action, Buyer, Kind, Line, Micros, Past, Transfer};
 
-use crate::sql::{self, Transaction};
 use crate::Result;
 use crate::cells::{Cells, Problem, required};
+use crate::sql::{self, Transaction};
 
 /// All that was booked for a service since the charge of the period that begins at $3.
 const CHARGES: &str = "select number, kind, amount, effective_at, period_from, period_to, basis from transfers

@@ -4,8 +4,8 @@ use rules::{AccountId, Currency, PriceBook, PriceList, Service, Timestamp};
 
 use crate::cells::{Cells, Problem};
 use crate::reference::{self, Revision};
-use crate::write::json;
 use crate::sql::{self, Transaction};
+use crate::write::json;
 use crate::{Result, Store, StoreError, service_row};
 
 /// A price list as it was published.
@@ -136,12 +136,8 @@ impl Store {
                 .collect::<Vec<_>>()
                 .join(", ")
         );
-        let rows = sql::query(question)
-            .bind(after.0.0)
-            .bind(after.1)
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
+        let rows =
+            sql::query(question).bind(after.0.0).bind(after.1).bind(i64::from(limit)).fetch_all(self.readers()).await?;
         let read = |cells: &mut Cells<'_>| -> std::result::Result<OwnedService, Problem> {
             let (id, service) = (AccountId(cells.int()?), service_row::read(cells)?);
             Ok(OwnedService { id, service, account: cells.text()?, currency: cells.currency()? })

@@ -150,11 +150,7 @@ fn read_receipt(cells: &mut Cells<'_>) -> std::result::Result<ReceiptRow, Proble
 
 /// Inserts unless it is known. What waited for the writer while its account was settled further is durable
 /// only after that second, and says so (rule 11.6).
-pub async fn insert(
-    connection: &mut Transaction,
-    receipt: &NewReceipt<'_>,
-    received_at: Timestamp,
-) -> Result<bool> {
+pub async fn insert(connection: &mut Transaction, receipt: &NewReceipt<'_>, received_at: Timestamp) -> Result<bool> {
     let written = sql::query(
         "insert into receipts (provider, payment, kind, account_id, amount, received_at, provider_at)
         select $1, $2, $3, id, $5, case when settled_at > $6 then settled_at else $6 end, $7
@@ -169,8 +165,7 @@ pub async fn insert(
     .bind(received_at.secs())
     .bind(receipt.provider_at.map(Timestamp::secs))
     .execute(&mut *connection)
-    .await?
-    ;
+    .await?;
     if written == 0 {
         let account = sql::query("select 1 from accounts where id = $1").bind(receipt.account.0);
         let missing = || StoreError::NotFound { what: "account", key: receipt.account.0.to_string() };

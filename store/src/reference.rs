@@ -1,6 +1,5 @@
 //! The revision of what holds for all accounts: price lists and outages. The database moves it with each change.
 
-
 use crate::sql::{self, Transaction};
 use crate::{Result, Store};
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cells::{Cells, Problem};
 use crate::queue::Wake;
-use crate::write::json;
 use crate::sql::{self, Row, Transaction};
+use crate::write::json;
 use crate::{Result, Store, StoreError, shards};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

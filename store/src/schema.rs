@@ -91,8 +91,12 @@ async fn apply(transaction: &mut Transaction, migration: &Migration, now: Timest
     .execute(&mut *transaction)
     .await?;
     match transaction {
-        Transaction::Sqlite(one) => drop(sqlx::raw_sql(AssertSqlSafe(migration.sqlite)).execute(&mut **one).await?),
-        Transaction::Postgres(one) => drop(sqlx::raw_sql(AssertSqlSafe(migration.postgres)).execute(&mut **one).await?),
+        Transaction::Sqlite(one) => {
+            sqlx::raw_sql(AssertSqlSafe(migration.sqlite)).execute(&mut **one).await?;
+        }
+        Transaction::Postgres(one) => {
+            sqlx::raw_sql(AssertSqlSafe(migration.postgres)).execute(&mut **one).await?;
+        }
     }
     sql::query("insert into bursar_migrations (version, name, applied_at) values ($1, $2, $3)")
         .bind(migration.version)

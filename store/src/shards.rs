@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cells::{Cells, Problem};
 use crate::runs::{self, Counts, Moved, RunEnd, RunId};
-use crate::write::json;
 use crate::sql::{self, Dialect, Row, Transaction, Work};
+use crate::write::json;
 use crate::{Result, Store, StoreError};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -165,8 +165,7 @@ impl Store {
 }
 
 pub async fn of_run(connection: &mut Transaction, run: RunId) -> Result<Vec<Shard>> {
-    let rows =
-        sql::query(select_shards!("where run_id = $1 order by shard")).bind(run.0).fetch_all(connection).await?;
+    let rows = sql::query(select_shards!("where run_id = $1 order by shard")).bind(run.0).fetch_all(connection).await?;
     rows.iter().map(read_shard).collect()
 }
 

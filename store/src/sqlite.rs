@@ -42,11 +42,7 @@ pub fn options(path: &Path, role: Role, durability: Durability) -> SqliteConnect
 }
 
 /// Asks the connection what it is really set to.
-pub async fn read_back(
-    connection: &mut SqliteConnection,
-    role: Role,
-    durability: Durability,
-) -> Result<()> {
+pub async fn read_back(connection: &mut SqliteConnection, role: Role, durability: Durability) -> Result<()> {
     let busy = BUSY.as_millis().to_string();
     let wanted: [(&'static str, &'static str, &str); 6] = [
         ("journal_mode", "pragma journal_mode", "wal"),

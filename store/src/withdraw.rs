@@ -163,15 +163,13 @@ impl Store {
         if let Some(used) = used_since(&mut transaction, &look.candidate(&with, &without), &look.marks).await? {
             return Ok(Some(Withdrawal::Used(used)));
         }
-        sql::query(
-            "update price_lists set withdrawn_at = $2, withdrawn_by = $3, withdrawal_reason = $4 where id = $1",
-        )
-        .bind(look.lists[look.place].id)
-        .bind(now.secs())
-        .bind(by)
-        .bind(reason)
-        .execute(&mut transaction)
-        .await?;
+        sql::query("update price_lists set withdrawn_at = $2, withdrawn_by = $3, withdrawal_reason = $4 where id = $1")
+            .bind(look.lists[look.place].id)
+            .bind(now.secs())
+            .bind(by)
+            .bind(reason)
+            .execute(&mut transaction)
+            .await?;
         transaction.commit().await?;
         Ok(Some(Withdrawal::Done))
     }
@@ -236,7 +234,7 @@ type Mark = (i64, i64, i64, i64);
 
 async fn marks(connection: &mut Transaction) -> Result<Vec<Mark>> {
     let question = "select id, version, next_transfer, next_invoice from accounts order by id";
-    Ok(sql::query_as(question).fetch_all(connection).await?)
+    sql::query_as(question).fetch_all(connection).await
 }
 
 /// Looks at what came since those marks: on accounts that moved, beyond where they were.
@@ -281,11 +279,7 @@ fn place_of(row: &Row) -> std::result::Result<(i64, i64, i64), Problem> {
     Ok((cells.int()?, cells.int()?, cells.int()?))
 }
 
-fn charged(
-    row: &Row,
-    in_front: usize,
-    candidate: &Candidate<'_>,
-) -> std::result::Result<Option<String>, Problem> {
+fn charged(row: &Row, in_front: usize, candidate: &Candidate<'_>) -> std::result::Result<Option<String>, Problem> {
     let mut cells = Cells::of(row);
     for _ in 0..in_front {
         cells.int()?;

@@ -211,20 +211,17 @@ pub async fn buyers(work: &mut Work<'_>, rows: &[Of<'_, Buyer>]) -> Result<()> {
 
 pub async fn credit_notes(work: &mut Work<'_>, rows: &[Of<'_, CreditNote>], stamp: Stamp) -> Result<()> {
     let columns = "account_id, invoice, issued_at, recorded_at, total, author, reason";
-    work.insert("credit_notes", columns,
-        rows,
-        |cells, of| {
-            let note = of.what;
-            cells
-                .push_bind(of.account.0)
-                .push_bind(note.invoice)
-                .push_bind(note.issued_at.secs())
-                .push_bind(stamp.recorded_at.secs())
-                .push_bind(note.total.get())
-                .push_bind(&note.author)
-                .push_bind(&note.reason);
-        },
-    )
+    work.insert("credit_notes", columns, rows, |cells, of| {
+        let note = of.what;
+        cells
+            .push_bind(of.account.0)
+            .push_bind(note.invoice)
+            .push_bind(note.issued_at.secs())
+            .push_bind(stamp.recorded_at.secs())
+            .push_bind(note.total.get())
+            .push_bind(&note.author)
+            .push_bind(&note.reason);
+    })
     .await
 }
 
@@ -242,23 +239,20 @@ pub async fn lines(work: &mut Work<'_>, lines: &[PlacedLine<'_>]) -> Result<()> 
     let rows = beside(lines, |placed| &placed.line.basis)?;
     let columns = "account_id, invoice, position, service, kind, period_from, period_to,
         amount, basis, reissue";
-    work.insert("invoice_lines", columns,
-        &rows,
-        |cells, (placed, basis)| {
-            let line = placed.line;
-            cells
-                .push_bind(placed.account.0)
-                .push_bind(placed.invoice)
-                .push_bind(placed.position)
-                .push_bind(line.service)
-                .push_bind(line.kind.name())
-                .push_bind(line.period.from.secs())
-                .push_bind(line.period.to.secs())
-                .push_bind(line.amount.get())
-                .push_bind(basis)
-                .push_bind(i64::from(placed.reissue));
-        },
-    )
+    work.insert("invoice_lines", columns, &rows, |cells, (placed, basis)| {
+        let line = placed.line;
+        cells
+            .push_bind(placed.account.0)
+            .push_bind(placed.invoice)
+            .push_bind(placed.position)
+            .push_bind(line.service)
+            .push_bind(line.kind.name())
+            .push_bind(line.period.from.secs())
+            .push_bind(line.period.to.secs())
+            .push_bind(line.amount.get())
+            .push_bind(basis)
+            .push_bind(i64::from(placed.reissue));
+    })
     .await
 }
 
@@ -270,52 +264,46 @@ pub async fn transfers(work: &mut Work<'_>, transfers: &[(Of<'_, Transfer>, &str
     }
     let columns = "account_id, number, kind, debit, credit, currency, amount, effective_at,
         recorded_at, service, invoice, period_from, period_to, basis, run_id, author, reason, corrects";
-    work.insert("transfers", columns,
-        &rows,
-        |cells, (of, currency, basis)| {
-            let transfer = of.what;
-            let (debit, credit) = transfer.kind.posting();
-            cells
-                .push_bind(of.account.0)
-                .push_bind(transfer.number)
-                .push_bind(transfer.kind.name())
-                .push_bind(debit.name())
-                .push_bind(credit.name())
-                .push_bind(*currency)
-                .push_bind(transfer.amount.get())
-                .push_bind(transfer.effective_at.secs())
-                .push_bind(stamp.recorded_at.secs())
-                .push_bind(transfer.service)
-                .push_bind(transfer.invoice)
-                .push_bind(transfer.period.map(|period| period.from.secs()))
-                .push_bind(transfer.period.map(|period| period.to.secs()))
-                .push_bind(basis.as_deref())
-                .push_bind(stamp.run.map(|run| run.0))
-                .push_bind(transfer.author.as_deref())
-                .push_bind(transfer.reason.as_deref())
-                .push_bind(transfer.corrects);
-        },
-    )
+    work.insert("transfers", columns, &rows, |cells, (of, currency, basis)| {
+        let transfer = of.what;
+        let (debit, credit) = transfer.kind.posting();
+        cells
+            .push_bind(of.account.0)
+            .push_bind(transfer.number)
+            .push_bind(transfer.kind.name())
+            .push_bind(debit.name())
+            .push_bind(credit.name())
+            .push_bind(*currency)
+            .push_bind(transfer.amount.get())
+            .push_bind(transfer.effective_at.secs())
+            .push_bind(stamp.recorded_at.secs())
+            .push_bind(transfer.service)
+            .push_bind(transfer.invoice)
+            .push_bind(transfer.period.map(|period| period.from.secs()))
+            .push_bind(transfer.period.map(|period| period.to.secs()))
+            .push_bind(basis.as_deref())
+            .push_bind(stamp.run.map(|run| run.0))
+            .push_bind(transfer.author.as_deref())
+            .push_bind(transfer.reason.as_deref())
+            .push_bind(transfer.corrects);
+    })
     .await
 }
 
 pub async fn events(work: &mut Work<'_>, rows: &[Of<'_, Event>], stamp: Stamp) -> Result<()> {
     let columns = "account_id, number, at, recorded_at, kind, reason, service, invoice";
-    work.insert("events", columns,
-        rows,
-        |cells, of| {
-            let event = of.what;
-            cells
-                .push_bind(of.account.0)
-                .push_bind(event.number)
-                .push_bind(event.at.secs())
-                .push_bind(stamp.recorded_at.secs())
-                .push_bind(event.kind.name())
-                .push_bind(event.kind.reason().map(rules::StopReason::name))
-                .push_bind(event.service)
-                .push_bind(event.invoice);
-        },
-    )
+    work.insert("events", columns, rows, |cells, of| {
+        let event = of.what;
+        cells
+            .push_bind(of.account.0)
+            .push_bind(event.number)
+            .push_bind(event.at.secs())
+            .push_bind(stamp.recorded_at.secs())
+            .push_bind(event.kind.name())
+            .push_bind(event.kind.reason().map(rules::StopReason::name))
+            .push_bind(event.service)
+            .push_bind(event.invoice);
+    })
     .await
 }
 
@@ -323,20 +311,17 @@ pub async fn events(work: &mut Work<'_>, rows: &[Of<'_, Event>], stamp: Stamp) -
 pub async fn intents(work: &mut Work<'_>, intents: &[Of<'_, Intent>], stamp: Stamp) -> Result<()> {
     let rows = beside(intents, |of| &of.what.purpose)?;
     let columns = "account_id, key, purpose, card, amount, due_at, recorded_at";
-    work.insert("intents", columns,
-        &rows,
-        |cells, (of, purpose)| {
-            let intent = of.what;
-            cells
-                .push_bind(of.account.0)
-                .push_bind(&intent.key)
-                .push_bind(purpose)
-                .push_bind(&intent.card)
-                .push_bind(intent.amount.get())
-                .push_bind(intent.due_at.secs())
-                .push_bind(stamp.recorded_at.secs());
-        },
-    )
+    work.insert("intents", columns, &rows, |cells, (of, purpose)| {
+        let intent = of.what;
+        cells
+            .push_bind(of.account.0)
+            .push_bind(&intent.key)
+            .push_bind(purpose)
+            .push_bind(&intent.card)
+            .push_bind(intent.amount.get())
+            .push_bind(intent.due_at.secs())
+            .push_bind(stamp.recorded_at.secs());
+    })
     .await
 }
 

@@ -29,8 +29,8 @@ mod reading;
 mod round_trip;
 #[path = "conformance/running.rs"]
 mod running;
-#[path = "conformance/verifying.rs"]
-mod verifying;
 #[path = "../../tests/support/servers.rs"]
 #[expect(dead_code, reason = "other tests do more with their servers")]
 mod servers;
+#[path = "conformance/verifying.rs"]
+mod verifying;

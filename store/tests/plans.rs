@@ -57,7 +57,8 @@ async fn what_runs_often_has_an_index() {
         let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(plan).fetch_all(&pool).await.expect(statement);
         let names = names_of_big(statement);
         // Not along all invoices of a second, nor those that were brought in.
-        let of_numbers = statement.starts_with("select") && statement.contains("public_number is null and not brought_in");
+        let of_numbers =
+            statement.starts_with("select") && statement.contains("public_number is null and not brought_in");
         let short = |step: &str| !step.contains("invoices") || step.contains("invoices_without_number");
         scans.extend(steps.iter().filter(|step| of_numbers && !short(&step.3)).map(|step| (statement, step.3.clone())));
         let scanned = |step: &str| {

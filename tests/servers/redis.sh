@@ -19,12 +19,15 @@ stop() {
     kill -KILL "$server" 2>/dev/null || true
     wait "$server" 2>/dev/null || true
 }
+flush() {
+    redis-cli -p "$port" flushall >/dev/null
+}
 trap 'stop; rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM
 
 start
 echo ready
-# A test may ask for more: `stop`, and `start` again.
+# A test may ask for more: `flush`, `stop`, and `start` again.
 while read -r line; do
     $line && echo done || echo failed
 done

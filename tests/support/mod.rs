@@ -7,4 +7,5 @@ pub mod machine;
 pub mod night;
 pub mod program;
 pub mod scenarios;
+pub mod servers;
 pub mod walk;

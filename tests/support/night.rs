@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use crate::support::books::books;
 use crate::support::dice::Dice;
 use crate::support::program::{Daemon, run, wait_until};
+use crate::support::servers::{Server, copy_database};
 
 const BILLS: &str = "bill_instances";
 
@@ -96,23 +97,39 @@ impl Evening {
     pub fn night(&self, name: &str) -> Night {
         let path = self.folder.path().join(name);
         fs::copy(&self.books, &path).expect("copied");
-        Night { path, midnight: self.midnight }
+        Night { url: url(&path), file: Some(path), midnight: self.midnight }
+    }
+
+    /// The same evening on a server, to be copied there.
+    pub fn on(&self, server: &Server) -> String {
+        let template = server.new_database();
+        let moved = run(&["migrate", "--from", &url(&self.books), "--to", &template]);
+        assert_eq!((moved.status, moved.err.as_str().contains("transfers")), (Some(0), true), "{}", moved.err);
+        template
+    }
+
+    /// A copy of it for one night.
+    pub fn night_on(&self, template: &str) -> Night {
+        Night { url: copy_database(template), file: None, midnight: self.midnight }
     }
 }
 
 /// A copy of the evening's books.
 pub struct Night {
-    path: PathBuf,
+    url: String,
+    /// None on a server.
+    file: Option<PathBuf>,
     midnight: Timestamp,
 }
 
 impl Night {
+    /// Of an SQLite file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.as_deref().expect("a file")
     }
 
     pub fn url(&self) -> String {
-        url(&self.path)
+        self.url.clone()
     }
 
     pub fn serve(&self) -> Daemon {
@@ -176,7 +193,9 @@ impl Night {
 
     /// Makes room for the next night.
     pub fn remove(self) {
-        fs::remove_file(self.path).expect("removed");
+        if let Some(file) = self.file {
+            fs::remove_file(file).expect("removed");
+        }
     }
 }
 

@@ -50,6 +50,14 @@ impl Server {
         line.trim().to_owned()
     }
 
+    /// A new, empty database on it.
+    pub fn new_database(&self) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("books_{}", COUNT.fetch_add(1, Ordering::SeqCst));
+        sql(&format!("postgres://bursar@127.0.0.1:{}/postgres", self.port), &format!("create database {name}"));
+        format!("postgres://bursar@127.0.0.1:{}/{name}", self.port)
+    }
+
     /// Has the script do something to the server.
     pub fn command(&mut self, command: &str) {
         let commands = self.commands.as_mut().expect("it runs");
@@ -68,20 +76,15 @@ impl Drop for Server {
 /// A new, empty database on a PostgreSQL that all tests of this process share.
 pub fn new_database() -> String {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let port = SERVER.get_or_init(Server::postgres).port;
-    let name = format!("books_{}", COUNT.fetch_add(1, Ordering::SeqCst));
-    sql(&format!("postgres://bursar@127.0.0.1:{port}/postgres"), &format!("create database {name}"));
-    format!("postgres://bursar@127.0.0.1:{port}/{name}")
+    SERVER.get_or_init(Server::postgres).new_database()
 }
 
-/// A copy of a database of [`new_database`], from whose connections it is freed for that.
+/// A copy of a database on the same server, from whose connections it is freed for that.
 pub fn copy_database(url: &str) -> String {
     let (server, name) = url.rsplit_once('/').expect("a database");
-    let copy = new_database();
-    let copied = copy.rsplit_once('/').expect("a database").1;
-    let server = format!("{server}/postgres");
-    sql(&server, &format!("drop database {copied}"));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let copied = format!("copy_{}", COUNT.fetch_add(1, Ordering::SeqCst));
+    let (copy, server) = (format!("{server}/{copied}"), format!("{server}/postgres"));
     sql(&server, &format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"));
     sql(&server, &format!("create database {copied} template {name}"));
     copy

@@ -24,7 +24,9 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<u8> {
         config.listen = listen;
     }
     // Only a new database takes them in; what is wrong with them is told before there is one.
-    if is_new(&Address::parse(&config.database)?) && let Err(problems) = read_price_lists(&config.price_files) {
+    if is_new(&Address::parse(&config.database)?)
+        && let Err(problems) = read_price_lists(&config.price_files)
+    {
         return Ok(refuse(&problems));
     }
     crate::serve::logging::init(&config.log)?;

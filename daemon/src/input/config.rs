@@ -104,7 +104,15 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
     let band = table.or("hold", default.band, band);
     let price_files = price_files(&table, folder);
     let policy = Policy { documents: documents?, ..policy? };
-    Some(Config { database: database?, queue: queue?, listen: listen?, log: log?, policy, band: band?, price_files: price_files? })
+    Some(Config {
+        database: database?,
+        queue: queue?,
+        listen: listen?,
+        log: log?,
+        policy,
+        band: band?,
+        price_files: price_files?,
+    })
 }
 
 fn database(value: &Value<'_>, folder: &Path) -> Option<String> {

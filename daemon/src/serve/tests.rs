@@ -93,7 +93,8 @@ async fn it_works_off_a_midnight_and_answers_for_its_health() {
     let (office, address, serving) = started(&config, &clock).await;
     until("ready", async || get(address, "/readyz").await.0 == 200).await;
     assert_eq!(get(address, "/healthz").await, (200, "ok".to_owned()));
-    let refused = Server::start(&config, Role::All, clock.clone(), Arc::new(NoCards)).await.err().expect("a second one");
+    let refused =
+        Server::start(&config, Role::All, clock.clone(), Arc::new(NoCards)).await.err().expect("a second one");
     assert!(refused.to_string().contains("is served already"), "{refused}");
 
     instance(&office, clock.now()).await;
@@ -136,7 +137,8 @@ async fn a_file_that_is_no_books_stays_as_it_was() {
     let path = folder.path().join("books.db");
     std::fs::write(&path, "notes\n".repeat(1000)).expect("written");
     let clock = Clock::simulated(at("2026-03-02T12:00:00Z"));
-    let refused = Server::start(&config(folder.path()), Role::All, clock, Arc::new(NoCards)).await.err().expect("no books");
+    let refused =
+        Server::start(&config(folder.path()), Role::All, clock, Arc::new(NoCards)).await.err().expect("no books");
     assert!(refused.to_string().contains("not a Bursar database"), "{refused}");
     let files = std::fs::read_dir(folder.path()).expect("a folder").map(|file| file.expect("a file").path());
     assert_eq!(files.collect::<Vec<_>>(), [path]);

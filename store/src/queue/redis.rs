@@ -63,10 +63,8 @@ impl Redis {
     pub async fn purge(&self, queue: &str, before: Timestamp) -> Result<u64> {
         let mut connection = self.0.clone();
         let config = Config::default().queue(queue);
-        let done: Vec<String> = connection
-            .zrangebyscore(config.done_jobs_set(), 0, before.secs())
-            .await
-            .map_err(refused)?;
+        let done: Vec<String> =
+            connection.zrangebyscore(config.done_jobs_set(), 0, before.secs()).await.map_err(refused)?;
         for id in &done {
             let _: i64 = connection.zrem(config.done_jobs_set(), id).await.map_err(refused)?;
             for hash in [config.job_data_hash(), config.job_meta_hash()] {

@@ -246,7 +246,10 @@ mod tests {
         let statement = as_rows("insert into t (a, b) ", 2, RowValues::of(rows, &bind), " returning a");
         assert_eq!(statement.text, "insert into t (a, b) values ($1, $2), ($3, $4) returning a");
         let statement = as_columns("insert into t (a, b) ", 2, RowValues::of(rows, &bind), "").expect("columns");
-        assert_eq!(statement.text, "insert into t (a, b) select * from unnest($1::bigint[], $2::text[]) as u (column1, column2)");
+        assert_eq!(
+            statement.text,
+            "insert into t (a, b) select * from unnest($1::bigint[], $2::text[]) as u (column1, column2)"
+        );
         assert_eq!(statement.values[0], Value::IntColumn(vec![Some(1), Some(2)]));
     }
 }

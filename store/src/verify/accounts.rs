@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use rules::{Account, Context, DueKind, Kind, Mode, PriceBook, Server, Service, Timestamp, Unpriced, due_seconds};
 
 use super::Violation;
-use crate::sql::{self, Transaction};
 use crate::Result;
+use crate::sql::{self, Transaction};
 
 /// Lines that bill a server's time.
 const LINES: &str = "select account_id, service, period_from, period_to from invoice_lines

@@ -1,10 +1,9 @@
 //! What has waited longer than it ever should while a daemon was alive: as of its last sign of life, for a daemon that
 //! is gone is another matter.
 
-
 use super::Violation;
-use crate::sql::{self, Transaction};
 use crate::Result;
+use crate::sql::{self, Transaction};
 
 /// Longer than any night takes, and than a job that was paused waits for its next slot.
 const LATE_SECS: i64 = 36 * rules::HOUR;
@@ -72,11 +71,7 @@ async fn bounds(connection: &mut Transaction) -> Result<Option<(i64, i64)>> {
 }
 
 /// Looks at the accounts from the first to the last id of `range`.
-pub async fn check(
-    connection: &mut Transaction,
-    (first, last): (i64, i64),
-    found: &mut Vec<Violation>,
-) -> Result<()> {
+pub async fn check(connection: &mut Transaction, (first, last): (i64, i64), found: &mut Vec<Violation>) -> Result<()> {
     let Some((resumed, late)) = bounds(connection).await? else { return Ok(()) };
     for (invariant, question) in QUESTIONS {
         let asked = sql::query_as(*question).bind(first).bind(last).bind(resumed).bind(late);

@@ -67,9 +67,11 @@ async fn check_file(transaction: &mut Transaction, found: &mut Vec<Violation>) -
 
 async fn check_keys(transaction: &mut Transaction, found: &mut Vec<Violation>) -> Result<()> {
     let unkept: Vec<(String, String)> = sql::query_as(UNKEPT_POSTGRES).fetch_all(&mut *transaction).await?;
-    found.extend(unkept.into_iter().map(|(table, key)| {
-        of_file("foreign_keys_hold", format!("{key} of {table} is not looked after"))
-    }));
+    found.extend(
+        unkept
+            .into_iter()
+            .map(|(table, key)| of_file("foreign_keys_hold", format!("{key} of {table} is not looked after"))),
+    );
     let keys: Vec<(String, String, String, String)> = sql::query_as(KEYS_POSTGRES).fetch_all(&mut *transaction).await?;
     for (child, parent, is_key, is_parents) in keys {
         let orphans = format!(

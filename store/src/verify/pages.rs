@@ -1,9 +1,8 @@
 //! Rows of any number, a page in memory at a time.
 
-
-use crate::sql::{self, Row, Transaction};
 use crate::Result;
 use crate::cells::Cells;
+use crate::sql::{self, Row, Transaction};
 
 /// Rows that are read at once.
 const PAGE: i64 = 4_000;

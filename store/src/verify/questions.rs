@@ -9,11 +9,7 @@ use crate::sql::{self, Transaction};
 use crate::{Result, StoreError};
 
 /// Asks all of them about the accounts from the first to the last id of `range`.
-pub async fn check(
-    connection: &mut Transaction,
-    (first, last): (i64, i64),
-    found: &mut Vec<Violation>,
-) -> Result<()> {
+pub async fn check(connection: &mut Transaction, (first, last): (i64, i64), found: &mut Vec<Violation>) -> Result<()> {
     for (invariant, question) in ALL {
         let rows = sql::query(*question).bind(first).bind(last).fetch_all(&mut *connection).await?;
         for row in &rows {

@@ -5,11 +5,12 @@ use rules::{Basis, Currency, LineKind, Micros, Period, StopReason, TransferKind,
 use super::Violation;
 use super::pages::each;
 use super::prices::Prices;
-use crate::sql::Transaction;
 use crate::Result;
 use crate::cells::{Cells, Problem};
+use crate::sql::Transaction;
 
-const TRANSFERS: &str = "select account_id, number, cast(0 as bigint), kind, currency, amount, basis, effective_at, recorded_at,
+const TRANSFERS: &str =
+    "select account_id, number, cast(0 as bigint), kind, currency, amount, basis, effective_at, recorded_at,
     period_from, period_to from transfers
     where (account_id, number) > ($1, $2) and $3 = $3 and account_id <= $4 order by account_id, number limit $5";
 

@@ -7,13 +7,14 @@ use rules::{Basis, Currency, Micros, Period, Timestamp, TransferKind};
 
 use super::Violation;
 use super::pages::each;
-use crate::sql::Transaction;
 use crate::Result;
 use crate::cells::{Cells, Problem};
 use crate::closings::{self, Closing};
 use crate::revenue::{self, RevenueKey};
+use crate::sql::Transaction;
 
-const TRANSFERS: &str = "select t.account_id, t.number, cast(0 as bigint), t.kind, t.currency, t.amount, t.effective_at, t.recorded_at,
+const TRANSFERS: &str =
+    "select t.account_id, t.number, cast(0 as bigint), t.kind, t.currency, t.amount, t.effective_at, t.recorded_at,
         t.service, t.period_from, t.period_to, t.basis, t.corrects, s.plan,
         case when t.credit in ('sales', 'tax') then t.amount when t.debit in ('sales', 'tax') then -t.amount else 0 end
     from transfers t left join services s on s.account_id = t.account_id and s.number = t.service

@@ -1,9 +1,8 @@
 //! Public numbers: each series counts without a gap from its first number to the one before the next.
 
-
 use super::Violation;
-use crate::sql::{self, Transaction};
 use crate::Result;
+use crate::sql::{self, Transaction};
 
 const GAPS: &str = "select given.series, given.count, given.first, given.last, number_series.next
     from (

@@ -32,7 +32,8 @@ async fn books_are_moved_whole() {
         true => file,
         false => crate::servers::new_database(),
     };
-    let open = async |url: &str| store::Store::open(url, store::Opening::serving(crate::books::NOW)).await.expect("open");
+    let open =
+        async |url: &str| store::Store::open(url, store::Opening::serving(crate::books::NOW)).await.expect("open");
     let there = open(&there).await;
     let mut tables = Vec::new();
     life.books.store.move_to(&there, |moved| tables.push((moved.table, moved.rows))).await.expect("moved");

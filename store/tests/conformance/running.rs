@@ -1,7 +1,9 @@
 //! Runs, shards, the queue, and what holds for all accounts.
 
 use rules::{AccountId, DueKind, Outage, PriceList, Timestamp, TransferKind};
-use store::{Commit, Counts, Moved, NewRun, Opening, Outcome, RunEnd, RunState, ShardProgress, ShardState, Store, StoreError};
+use store::{
+    Commit, Counts, Moved, NewRun, Opening, Outcome, RunEnd, RunState, ShardProgress, ShardState, Store, StoreError,
+};
 
 use crate::books::{Books, NOTHING_DUE, NOW, STAMP, book, changes, units};
 

@@ -55,7 +55,16 @@ impl<S: tracing::Subscriber> Layer<S> for Statements {
 
 fn progress_of(run: RunId) -> ShardProgress {
     let (moved, counts) = Default::default();
-    ShardProgress { run, shard: 0, worker: "w".to_owned(), up_to: AccountId(0), done: 0, moved, counts, claimed_until: None }
+    ShardProgress {
+        run,
+        shard: 0,
+        worker: "w".to_owned(),
+        up_to: AccountId(0),
+        done: 0,
+        moved,
+        counts,
+        claimed_until: None,
+    }
 }
 
 /// The statements, and the books that they were asked of.

@@ -1,0 +1,160 @@
+//! Several daemons over one PostgreSQL leave the books of one on an SQLite file, whatever happens to them.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::support::dice::Dice;
+use crate::support::night::{Evening, Night, Progress};
+use crate::support::program::{Daemon, run, wait_until};
+use crate::support::scenarios::{all, expected, same};
+use crate::support::servers::{Server, new_database, sql};
+
+const ACCOUNTS: u64 = 400;
+const INSTANCES: u64 = 5;
+const DAEMONS: usize = 3;
+
+/// What happens to a night in the middle of its work.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    None,
+    /// SIGKILL of one daemon, and another one in its place.
+    Kill,
+    /// One stands still while the others go on, and wakes up later.
+    Freeze,
+    /// The server goes down without a word, and comes up again.
+    ServerRestarts,
+    /// Every connection is cut.
+    Cut,
+    /// All wakes are gone.
+    QueueLost,
+}
+
+struct Host<'a> {
+    server: &'a mut Server,
+    redis: Option<&'a mut Server>,
+    folder: TempDir,
+}
+
+impl Host<'_> {
+    fn daemon(&self, night: &Night) -> Daemon {
+        let config = self.folder.path().join("bursar.toml");
+        let queue = self.redis.as_ref().map(|redis| format!("[queue]\nurl = \"redis://127.0.0.1:{}\"\n", redis.port));
+        fs::write(&config, queue.unwrap_or_default()).expect("written");
+        Daemon::start(&["--config", config.to_str().expect("UTF-8"), "--database-url", &night.url()])
+    }
+
+    fn strike(&mut self, fault: Fault, night: &Night, daemons: &mut Vec<Daemon>, dice: &mut Dice) {
+        let which = usize::try_from(dice.below(DAEMONS as u64)).expect("few");
+        match fault {
+            Fault::None => {}
+            Fault::Kill => {
+                daemons.swap_remove(which).kill();
+                daemons.push(self.daemon(night));
+            }
+            Fault::Freeze => {
+                signal("STOP", &daemons[which]);
+                thread::sleep(Duration::from_secs(5));
+                signal("CONT", &daemons[which]);
+            }
+            Fault::ServerRestarts => self.server.command("-m immediate restart"),
+            Fault::Cut => {
+                let others = "select pg_terminate_backend(pid) from pg_stat_activity
+                    where datname = current_database() and pid <> pg_backend_pid()";
+                sql(&night.url(), others);
+            }
+            Fault::QueueLost => match &mut self.redis {
+                Some(redis) => redis.command("flush"),
+                None => drop(sql(&night.url(), "delete from apalis.jobs")),
+            },
+        }
+    }
+}
+
+fn signal(name: &str, daemon: &Daemon) {
+    let kill = format!("kill -{name} {}", daemon.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
+}
+
+/// Plays one evening with each fault; the books must be those of an undisturbed night on SQLite.
+fn play(faults: &[Fault], with_redis: bool) {
+    let mut dice = Dice::of_today();
+    let (mut server, mut redis) = (Server::postgres(), with_redis.then(Server::redis));
+    while !play_once(faults, &mut host(&mut server, redis.as_mut()), &mut dice) {
+        eprintln!("a midnight came while this was running: once more");
+    }
+}
+
+fn host<'a>(server: &'a mut Server, redis: Option<&'a mut Server>) -> Host<'a> {
+    Host { server, redis, folder: tempfile::tempdir().expect("a folder") }
+}
+
+fn play_once(faults: &[Fault], host: &mut Host<'_>, dice: &mut Dice) -> bool {
+    let evening = Evening::new(ACCOUNTS, INSTANCES, dice);
+    let calm = evening.night("calm.db");
+    let daemon = calm.serve();
+    calm.wait_for(Progress::Done);
+    daemon.terminate();
+    let books = calm.books();
+    let template = evening.on(host.server);
+    for fault in faults {
+        let night = evening.night_on(&template);
+        let mut daemons: Vec<Daemon> = (0..DAEMONS).map(|_| host.daemon(&night)).collect();
+        let reached = night.wait_for(Progress::At(dice.below(evening.accounts / 2)));
+        host.strike(*fault, &night, &mut daemons, dice);
+        let how = format!("{fault:?} at {reached:?}");
+        night.wait_for(Progress::Done);
+        for daemon in daemons {
+            let (status, log) = daemon.terminate();
+            assert_eq!(status, Some(0), "{how}: {log}");
+        }
+        if evening.is_over() {
+            return false;
+        }
+        eprintln!("{how}");
+        evening.assert_charged(&night, &how);
+        assert!(night.books() == books, "{how}: not the books of an undisturbed night");
+        night.assert_verified();
+    }
+    true
+}
+
+#[test]
+fn what_happens_to_daemons_and_their_server_leaves_the_books_of_a_calm_night() {
+    play(&[Fault::None, Fault::Kill, Fault::Freeze, Fault::ServerRestarts, Fault::Cut, Fault::QueueLost], false);
+}
+
+#[test]
+fn with_the_queue_in_a_redis_it_is_the_same() {
+    play(&[Fault::None, Fault::Kill, Fault::QueueLost], true);
+}
+
+#[test]
+fn every_scenario_comes_out_the_same_on_postgresql() {
+    for path in all() {
+        let file = path.to_str().expect("UTF-8");
+        for disturbed in [&[][..], &["--disturb", "7"]] {
+            let url = new_database();
+            let played = run(&[&["simulate", file, "--format", "json", "--database-url", &url], disturbed].concat());
+            assert_eq!((played.status, played.err.as_str()), (Some(0), ""), "{path:?}");
+            let wanted = fs::read_to_string(expected(&path)).expect("what is expected");
+            assert_eq!(same(&played.out, &wanted), Ok(()), "{path:?} {disturbed:?}");
+        }
+    }
+}
+
+#[test]
+fn a_daemon_that_only_answers_runs_no_jobs() {
+    let url = new_database();
+    let answers = Daemon::start(&["--database-url", &url, "--role", "http"]);
+    assert!(!answers.log().contains("run opened"), "{}", answers.log());
+    let works = Daemon::start(&["--database-url", &url, "--role", "worker"]);
+    wait_until("the other one worked", || works.log().contains("run opened"));
+    assert_eq!(works.terminate().0, Some(0));
+    let (status, log) = answers.terminate();
+    assert_eq!(status, Some(0), "{log}");
+    assert!(!log.contains("run opened"), "{log}");
+}
