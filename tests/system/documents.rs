@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::support::program::{Ended, repository};
+use crate::support::servers::Server;
 
 /// The README's two commands: the demo has a test of its own, and the other one is running this.
 const NOT_HERE: [&str; 2] = ["cargo run -- demo", "cargo test --workspace --locked"];
@@ -92,7 +93,8 @@ struct Daemons<'a>(&'a Path);
 impl Drop for Daemons<'_> {
     fn drop(&mut self) {
         let files = fs::read_dir(self.0).into_iter().flatten().filter_map(Result::ok).map(|file| file.path());
-        for lock in files.filter(|file| file.extension().is_some_and(|extension| extension == "lock")) {
+        let says_who = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "lock" || kind == "pid");
+        for lock in files.filter(says_who) {
             let kill = format!("kill $(cat {})", lock.display());
             // It may have ended by itself.
             let _ = Command::new("sh").args(["-c", &kill]).status();
@@ -109,13 +111,18 @@ fn every_command_of_the_documents_works() {
         let (folder, home) = clone();
         let _daemons = Daemons(&home);
         let path = format!("{}:{path}", folder.path().join("bin").display());
-        for command in commands(&fs::read_to_string(&document).expect("a text")) {
+        let text = fs::read_to_string(&document).expect("a text");
+        // As an admin's machine says where the server is.
+        let server = commands(&text).iter().any(|command| command.contains("postgres://")).then(Server::postgres);
+        let port = server.as_ref().map_or(0, |server| server.port).to_string();
+        for command in commands(&text) {
             if let Some(index) = not_here.iter().position(|skipped| *skipped == command) {
                 not_here.remove(index);
                 continue;
             }
             let mut shell = Command::new("sh");
             shell.args(["-e", "-c", &command]).current_dir(&home).env("PATH", &path).stdin(Stdio::null());
+            shell.env("PGHOST", "127.0.0.1").env("PGUSER", "bursar").env("PGPORT", &port);
             let Ended { status, out, err } = shell.output().expect("sh").into();
             assert_eq!(status, Some(0), "{}: {command}\n{out}{err}", document.display());
             ran += 1;
