@@ -2,6 +2,10 @@
 
 mod flat;
 mod load;
+mod midnight;
+#[path = "../../tests/support/servers.rs"]
+#[expect(dead_code, reason = "the tests do more with their servers")]
+mod servers;
 mod small_years;
 mod world;
 mod year;
@@ -25,6 +29,8 @@ enum Name {
     SmallYears(Rounds),
     /// A midnight of 1,000, 10,000 and 100,000 instances
     Flat(Rounds),
+    /// A midnight beside the same rows put in by COPY, and beside a transaction for each instance
+    Midnight(midnight::MidnightArgs),
     /// A host brought in from a file, and its first midnight, with the memory that they take
     Load(load::LoadArgs),
     #[command(hide = true)]
@@ -40,6 +46,9 @@ struct Rounds {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
+    if let Name::Midnight(args) = &cli.name {
+        return midnight::run(args);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.name {
@@ -48,6 +57,7 @@ fn main() -> anyhow::Result<()> {
             Name::Flat(Rounds { rounds }) => flat::run(rounds).await,
             Name::Load(args) => load::run(&args),
             Name::LoadOne(args) => load::run_one(&args).await,
+            Name::Midnight(_) => Ok(()),
         }
     })
 }

@@ -183,7 +183,8 @@ impl Machine {
 }
 
 /// Debian's package, installed where it is missing and that can be done.
-fn libfaketime() -> &'static Path {
+/// Installed where it is missing.
+pub fn libfaketime() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
         if find().is_none() {

@@ -6,6 +6,7 @@ pub mod kills;
 pub mod machine;
 pub mod night;
 pub mod program;
+pub mod proxy;
 pub mod scenarios;
 pub mod servers;
 pub mod walk;

@@ -8,14 +8,16 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::support::dice::Dice;
+use crate::support::machine::libfaketime;
 use crate::support::night::{Evening, Night, Progress};
-use crate::support::program::{Daemon, run, wait_until};
+use crate::support::program::{Daemon, bursar, run, wait_until};
+use crate::support::proxy::Proxy;
 use crate::support::scenarios::{all, expected, same};
 use crate::support::servers::{Server, new_database, sql};
 
 const ACCOUNTS: u64 = 400;
 const INSTANCES: u64 = 5;
-const DAEMONS: usize = 3;
+const DAEMONS: i64 = 3;
 
 /// What happens to a night in the middle of its work.
 #[derive(Clone, Copy, Debug)]
@@ -29,31 +31,56 @@ enum Fault {
     ServerRestarts,
     /// Every connection is cut.
     Cut,
+    /// The server committed, and its answer is lost with the connection.
+    AnswersLost,
+    /// The daemons' clocks are five seconds apart.
+    ClocksApart,
     /// All wakes are gone.
     QueueLost,
+    /// The Redis is gone for a while.
+    QueueGone,
 }
 
 struct Host<'a> {
     server: &'a mut Server,
     redis: Option<&'a mut Server>,
+    proxy: Proxy,
     folder: TempDir,
 }
 
 impl Host<'_> {
-    fn daemon(&self, night: &Night) -> Daemon {
+    fn daemon(&self, night: &Night, ahead: Option<i64>) -> Daemon {
         let config = self.folder.path().join("bursar.toml");
         let queue = self.redis.as_ref().map(|redis| format!("[queue]\nurl = \"redis://127.0.0.1:{}\"\n", redis.port));
         fs::write(&config, queue.unwrap_or_default()).expect("written");
-        Daemon::start(&["--config", config.to_str().expect("UTF-8"), "--database-url", &night.url()])
+        let url = night.url().replace(&format!(":{}/", self.server.port), &format!(":{}/", self.proxy.port));
+        let mut command = bursar(&["serve", "--listen", "127.0.0.1:0", "--config"]);
+        command.arg(config).args(["--database-url", &url]);
+        if let Some(ahead) = ahead {
+            command.env("LD_PRELOAD", libfaketime()).env("FAKETIME", format!("{ahead:+}s"));
+            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
+        }
+        Daemon::of(command)
     }
 
     fn strike(&mut self, fault: Fault, night: &Night, daemons: &mut Vec<Daemon>, dice: &mut Dice) {
-        let which = usize::try_from(dice.below(DAEMONS as u64)).expect("few");
+        let which = usize::try_from(dice.below(DAEMONS.unsigned_abs())).expect("few");
         match fault {
-            Fault::None => {}
+            Fault::None | Fault::ClocksApart => {}
+            Fault::AnswersLost => {
+                self.proxy.lose_answers(3);
+                wait_until("answers were lost", || self.proxy.has_lost_them() || night.progress() == Progress::Done);
+                self.proxy.lose_answers(0);
+            }
+            Fault::QueueGone => {
+                let redis = self.redis.as_mut().expect("a Redis");
+                redis.command("stop");
+                thread::sleep(Duration::from_secs(3));
+                redis.command("start");
+            }
             Fault::Kill => {
                 daemons.swap_remove(which).kill();
-                daemons.push(self.daemon(night));
+                daemons.push(self.daemon(night, None));
             }
             Fault::Freeze => {
                 signal("STOP", &daemons[which]);
@@ -89,7 +116,8 @@ fn play(faults: &[Fault], with_redis: bool) {
 }
 
 fn host<'a>(server: &'a mut Server, redis: Option<&'a mut Server>) -> Host<'a> {
-    Host { server, redis, folder: tempfile::tempdir().expect("a folder") }
+    let proxy = Proxy::of(server.port);
+    Host { server, redis, proxy, folder: tempfile::tempdir().expect("a folder") }
 }
 
 fn play_once(faults: &[Fault], host: &mut Host<'_>, dice: &mut Dice) -> bool {
@@ -102,7 +130,8 @@ fn play_once(faults: &[Fault], host: &mut Host<'_>, dice: &mut Dice) -> bool {
     let template = evening.on(host.server);
     for fault in faults {
         let night = evening.night_on(&template);
-        let mut daemons: Vec<Daemon> = (0..DAEMONS).map(|_| host.daemon(&night)).collect();
+        let ahead = |number: i64| matches!(fault, Fault::ClocksApart).then_some(number * 5 - 5);
+        let mut daemons: Vec<Daemon> = (0..DAEMONS).map(|number| host.daemon(&night, ahead(number))).collect();
         let reached = night.wait_for(Progress::At(dice.below(evening.accounts / 2)));
         host.strike(*fault, &night, &mut daemons, dice);
         let how = format!("{fault:?} at {reached:?}");
@@ -124,12 +153,13 @@ fn play_once(faults: &[Fault], host: &mut Host<'_>, dice: &mut Dice) -> bool {
 
 #[test]
 fn what_happens_to_daemons_and_their_server_leaves_the_books_of_a_calm_night() {
-    play(&[Fault::None, Fault::Kill, Fault::Freeze, Fault::ServerRestarts, Fault::Cut, Fault::QueueLost], false);
+    use Fault::{AnswersLost, ClocksApart, Cut, Freeze, Kill, None, QueueLost, ServerRestarts};
+    play(&[None, Kill, Freeze, ServerRestarts, Cut, AnswersLost, ClocksApart, QueueLost], false);
 }
 
 #[test]
 fn with_the_queue_in_a_redis_it_is_the_same() {
-    play(&[Fault::None, Fault::Kill, Fault::QueueLost], true);
+    play(&[Fault::None, Fault::Kill, Fault::QueueLost, Fault::QueueGone], true);
 }
 
 #[test]

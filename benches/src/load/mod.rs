@@ -13,15 +13,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bursar::import::{Looked, Source, bring_in, look, terms};
 use bursar::input::Arrivals;
-use jobs::Stopwatch;
+use jobs::{Office, Stopwatch};
 use rules::{AccountId, Timestamp};
 use store::Opening;
 
+pub use self::file::write as write_file;
 use crate::ratio;
 use crate::world::World;
 
 /// Instances of an account.
-const INSTANCES: usize = 10;
+pub const INSTANCES: usize = 10;
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
 
@@ -38,7 +39,7 @@ pub struct OneArgs {
     size: usize,
 }
 
-fn size(text: &str) -> Result<usize, String> {
+pub fn size(text: &str) -> Result<usize, String> {
     let size = text.parse().ok().filter(|size: &usize| *size > 0 && size.is_multiple_of(INSTANCES));
     size.ok_or_else(|| format!("{text:?}: a size is a multiple of {INSTANCES}, like 10000"))
 }
@@ -82,19 +83,23 @@ fn print(what: &str, size: usize, took: Duration, floor: Duration, peak: &str) {
     println!("; peak memory so far {peak}");
 }
 
-/// As `bursar import` does: the file is checked whole, then brought in.
 async fn import(world: &World, file: &Path) -> anyhow::Result<Duration> {
     let watch = Stopwatch::start();
+    bring_in_file(&world.office, file, START).await?;
+    Ok(watch.elapsed())
+}
+
+/// As `bursar import` does: the file is checked whole, then brought in.
+pub async fn bring_in_file(office: &Office, file: &Path, at: Timestamp) -> anyhow::Result<()> {
     let source = Source::of(file)?;
-    let checked = match look(&world.office, &source, Some(START)).await? {
+    let checked = match look(office, &source, Some(at)).await? {
         Looked::Fine(checked) => checked,
         Looked::Wrong(problems) => return Err(problems.into()),
-        Looked::Done(import) | Looked::GivenUp { import, .. } => {
-            anyhow::bail!("brought in as of {} already", import.at)
-        }
+        Looked::Done(import) => anyhow::bail!("brought in as of {} already", import.at),
+        Looked::GivenUp { given_up, .. } => anyhow::bail!("given up at {}", given_up.at),
     };
-    bring_in(&world.office, &source, *checked, "bench".to_owned(), |_| {}).await?;
-    Ok(watch.elapsed())
+    bring_in(office, &source, *checked, "bench".to_owned(), |_| {}).await?;
+    Ok(())
 }
 
 async fn import_floor(world: &World, file: &Path, size: usize) -> anyhow::Result<Duration> {

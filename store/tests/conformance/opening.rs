@@ -81,3 +81,16 @@ async fn two_programs_write_to_one_file() {
     assert!(beside.account_id("cid").await.expect("id").is_some());
     beside.close().await;
 }
+
+/// A server that may forget what it committed is no place for books.
+#[tokio::test]
+async fn a_server_that_forgets_is_refused() {
+    if !crate::ON_POSTGRES {
+        return;
+    }
+    let books = Books::new().await;
+    let name = books.url().rsplit_once('/').expect("a database").1.to_owned();
+    books.try_sql(&format!("alter database {name} set synchronous_commit = off")).await.expect("set");
+    let error = Store::open(&books.url(), Opening::serving(NOW)).await.expect_err("forgets").to_string();
+    assert!(error.contains("synchronous_commit = off"), "{error}");
+}

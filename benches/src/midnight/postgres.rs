@@ -1,0 +1,94 @@
+//! On PostgreSQL, whose floor is a binary COPY.
+
+use futures_util::TryStreamExt as _;
+use jobs::Stopwatch;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
+use super::{MidnightArgs, Rounds, Took, fill, naive, night, print};
+use crate::servers::{Server, copy_database};
+
+/// What a night adds, but for the copies of what is read: the floor writes these and nothing else.
+const ADDED: [(&str, &str); 2] = [("transfers", "kind = 'period'"), ("events", "true")];
+
+pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
+    let (server, folder) = (Server::postgres(), tempfile::tempdir()?);
+    println!("A midnight of {} daily instances on PostgreSQL, previews and checks included.", args.instances);
+    println!("The floor is a binary COPY of the same rows into the same tables.\n");
+    let template = server.new_database();
+    fill(&template, args.instances, folder.path()).await?;
+    let done = copy_database(&template);
+    night(&done, args.instances).await?;
+    let rows = added(&template, &done).await?;
+    let mut rounds = Rounds::default();
+    for round in 0..args.rounds {
+        println!("round {}", round + 1);
+        for mode in 0..3 {
+            let url = copy_database(&template);
+            let mut connection = PgConnection::connect(&url).await?;
+            connection.execute("checkpoint").await?;
+            let before = position(&mut connection).await?;
+            // In turn, so that nobody is always first.
+            let (what, into, time, instances) = match (mode + round) % 3 {
+                0 => ("bursar", &mut rounds.runs, night(&url, args.instances).await?, args.instances),
+                1 => ("floor", &mut rounds.floors, copy(&mut connection, &rows).await?, args.instances),
+                _ => {
+                    let time = naive::on_postgres(&mut connection, args.naive).await?;
+                    ("naive", &mut rounds.naives, time, usize::try_from(args.naive)?)
+                }
+            };
+            let wal = position(&mut connection).await?.saturating_sub(before);
+            let took = Took { time, instances, wal: u64::try_from(wal).ok() };
+            check(&mut connection, instances).await?;
+            print(what, &took);
+            into.push(took);
+        }
+    }
+    rounds.conclude("COPY");
+    Ok(())
+}
+
+async fn position(connection: &mut PgConnection) -> anyhow::Result<i64> {
+    let question = "select (pg_current_wal_lsn() - '0/0')::bigint";
+    Ok(sqlx::query_scalar(question).fetch_one(connection).await?)
+}
+
+/// The rows that the night added, as COPY takes them.
+async fn added(before: &str, after: &str) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+    let mut rows = Vec::new();
+    let mut connection = PgConnection::connect(after).await?;
+    let mut earlier = PgConnection::connect(before).await?;
+    for (table, which) in ADDED {
+        let question = sqlx::AssertSqlSafe(format!("select coalesce(max(recorded_at), 0) from {table}"));
+        let last: i64 = sqlx::query_scalar(question).fetch_one(&mut earlier).await?;
+        let out = format!(
+            "copy (select * from {table} where recorded_at > {last} and {which}) to stdout with (format binary)"
+        );
+        let stream = connection.copy_out_raw(&out).await?;
+        let bytes = stream.try_fold(Vec::new(), |mut all, some| async move {
+            all.extend_from_slice(&some);
+            Ok(all)
+        });
+        rows.push((table, bytes.await?));
+    }
+    Ok(rows)
+}
+
+async fn copy(connection: &mut PgConnection, rows: &[(&'static str, Vec<u8>)]) -> anyhow::Result<std::time::Duration> {
+    let watch = Stopwatch::start();
+    let mut transaction = connection.begin().await?;
+    for (table, bytes) in rows {
+        let text = format!("copy {table} from stdin with (format binary)");
+        let mut copy = transaction.copy_in_raw(&text).await?;
+        copy.send(bytes.as_slice()).await?;
+        copy.finish().await?;
+    }
+    transaction.commit().await?;
+    Ok(watch.elapsed())
+}
+
+async fn check(connection: &mut PgConnection, instances: usize) -> anyhow::Result<()> {
+    let question = "select count(*) from transfers where kind = 'period'";
+    let billed: i64 = sqlx::query_scalar(question).fetch_one(connection).await?;
+    anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} periods, not {instances}");
+    Ok(())
+}

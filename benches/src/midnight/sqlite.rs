@@ -1,0 +1,94 @@
+//! On SQLite, whose floor inserts the rows from another file within the engine, in one transaction: less than any
+//! program's prepared inserts, which have to bind each cell.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use jobs::Stopwatch;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
+
+use super::{MidnightArgs, Rounds, Took, fill, naive, night, print};
+
+const ADDED: [&str; 2] = [
+    "insert into transfers select * from done.transfers d where d.kind = 'period'
+        and not exists (select 1 from transfers t where t.account_id = d.account_id and t.number = d.number)",
+    "insert into events select * from done.events d
+        where not exists (select 1 from events e where e.account_id = d.account_id and e.number = d.number)",
+];
+
+pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
+    println!(
+        "A midnight of {} daily instances on SQLite with synchronous=FULL, previews and checks included.",
+        args.instances
+    );
+    println!("The floor inserts the same rows into the same tables in one transaction, from a file beside.\n");
+    let folder = tempfile::tempdir()?;
+    let (template, done) = (folder.path().join("template.db"), folder.path().join("done.db"));
+    fill(&url(&template), args.instances, folder.path()).await?;
+    fs::copy(&template, &done)?;
+    night(&url(&done), args.instances).await?;
+    let mut rounds = Rounds::default();
+    for round in 0..args.rounds {
+        println!("round {}", round + 1);
+        for mode in 0..3 {
+            let file = folder.path().join("night.db");
+            fs::copy(&template, &file)?;
+            fs::File::open(&file)?.sync_all()?;
+            let (what, into, time, instances) = match (mode + round) % 3 {
+                0 => ("bursar", &mut rounds.runs, night(&url(&file), args.instances).await?, args.instances),
+                1 => ("floor", &mut rounds.floors, insert(&file, &done).await?, args.instances),
+                _ => {
+                    let time = naive::on_sqlite(&mut open(&file).await?, args.naive).await?;
+                    ("naive", &mut rounds.naives, time, usize::try_from(args.naive)?)
+                }
+            };
+            check(&file, instances).await?;
+            let took = Took { time, instances, wal: None };
+            print(what, &took);
+            into.push(took);
+            fs::remove_file(&file)?;
+        }
+    }
+    rounds.conclude("the floor");
+    Ok(())
+}
+
+fn url(file: &Path) -> String {
+    format!("sqlite:{}", file.display())
+}
+
+async fn open(file: &Path) -> anyhow::Result<SqliteConnection> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .pragma("cache_size", "-32768");
+    Ok(options.connect().await?)
+}
+
+async fn insert(file: &Path, done: &Path) -> anyhow::Result<Duration> {
+    let mut connection = open(file).await?;
+    let attach = AssertSqlSafe(format!("attach database '{}' as done", done.display()));
+    sqlx::query(attach).execute(&mut connection).await?;
+    let watch = Stopwatch::start();
+    let mut transaction = connection.begin().await?;
+    for rows in ADDED {
+        sqlx::query(rows).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    let elapsed = watch.elapsed();
+    connection.close().await?;
+    Ok(elapsed)
+}
+
+async fn check(file: &Path, instances: usize) -> anyhow::Result<()> {
+    let mut connection = open(file).await?;
+    let question = "select count(*) from transfers where kind = 'period'";
+    let billed: i64 = sqlx::query_scalar(question).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} periods, not {instances}");
+    Ok(())
+}
