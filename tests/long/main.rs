@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+use support::faults::{ON_POSTGRES, WITH_REDIS, play};
 use support::kills::{CutsShort, compare, killed};
 
 #[test]
@@ -25,6 +26,14 @@ fn two_hundred_killed_nights_of_a_large_host() {
 #[test]
 fn a_thousand_kills_of_a_host() {
     kill_nights(17, 10_000);
+}
+
+/// Three daemons and 100,000 instances: in each night something happens, 160 times to PostgreSQL alone and 40 times with
+/// the queue in a Redis.
+#[test]
+fn two_hundred_nights_of_several_daemons() {
+    play(20_000, &ON_POSTGRES.repeat(20), false);
+    play(20_000, &WITH_REDIS.repeat(10), true);
 }
 
 /// Twenty nights of each of so many evenings.

@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod dice;
+pub mod faults;
 pub mod kills;
 pub mod machine;
 pub mod night;
