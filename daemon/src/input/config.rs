@@ -233,18 +233,24 @@ mod tests {
     #[test]
     fn a_database_that_the_daemon_could_not_open_is_refused() {
         for database in
-            ["sqlite::memory:", "sqlite:", "sqlite://", "books.db", "mysql://localhost/b", "postgres://localhost/b"]
+            ["sqlite::memory:", "sqlite:", "sqlite://", "books.db", "mysql://localhost/b", "postgres:localhost/b"]
         {
             let problems = parsed(&format!("database = \"{database}\"")).expect_err(database).to_string();
             assert!(problems.starts_with("bursar.toml:1: database: "), "{problems}");
-            assert!(problems.contains("give `sqlite:PATH`"), "{problems}");
+            assert!(problems.contains("give `sqlite:PATH` or `postgres://"), "{problems}");
         }
+        let server = "postgres://bursar@db.example/books";
+        let config =
+            parsed(&format!("database = \"{server}\"\n[queue]\nurl = \"redis://[::1]:6379\"")).expect("a server");
+        assert_eq!((config.database.as_str(), config.queue.as_deref()), (server, Some("redis://[::1]:6379")));
+        let refused = parsed("[queue]\nurl = \"amqp://localhost\"").expect_err("no Redis").to_string();
+        assert!(refused.contains("queue.url: ") && refused.contains("the URL of a Redis"), "{refused}");
     }
 
     #[test]
     fn all_problems_are_told_at_once() {
         let text = r#"
-database = "postgres://localhost/bursar"
+database = "mysql://localhost/bursar"
 listen = "localhost"
 port = 80
 [log]
