@@ -143,7 +143,7 @@ impl Store {
         }
         self.push_within(&mut transaction, &wakes).await?;
         transaction.commit().await?;
-        self.push_after(&wakes).await?;
+        self.push_after(&wakes).await;
         let mut runs = Vec::new();
         for id in opened {
             runs.extend(self.run(id).await?);
@@ -175,7 +175,7 @@ impl Store {
         let wakes = wakes_of((id, &run.job, run.slot), shards);
         self.push_within(&mut transaction, &wakes).await?;
         transaction.commit().await?;
-        self.push_after(&wakes).await?;
+        self.push_after(&wakes).await;
         Ok(Some(run))
     }
 

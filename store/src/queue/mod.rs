@@ -119,7 +119,8 @@ impl Store {
         let mut transaction = self.write_beside().await?;
         self.push_within(&mut transaction, wakes).await?;
         transaction.commit().await?;
-        self.push_after(wakes).await
+        self.push_after(wakes).await;
+        Ok(())
     }
 
     /// Pushes wakes in the transaction of what they point to, where books and queue share a database.
@@ -132,11 +133,14 @@ impl Store {
         }
     }
 
-    /// Pushes the same wakes to a queue elsewhere, once what they point to is committed.
-    pub(crate) async fn push_after(&self, wakes: &[Wake]) -> Result<()> {
-        match self.queue() {
-            Some(Queue { name, redis: Some(redis) }) if !wakes.is_empty() => redis.push(name, wakes).await,
-            _ => Ok(()),
+    /// Pushes the same wakes to a queue elsewhere, once what they point to is committed. That it does not take them
+    /// undoes nothing: the scheduler pushes them again.
+    pub(crate) async fn push_after(&self, wakes: &[Wake]) {
+        if let Some(Queue { name, redis: Some(redis) }) = self.queue()
+            && !wakes.is_empty()
+            && let Err(error) = redis.push(name, wakes).await
+        {
+            tracing::warn!(%error, wakes = wakes.len(), "the queue takes no wakes; they are pushed again later");
         }
     }
 }
