@@ -286,7 +286,7 @@ async fn while_the_clock_is_in_doubt_nothing_is_settled() {
 async fn an_admins_run_takes_no_slot_starts_at_its_second_and_may_be_for_one() {
     let (bench, office, ann, bob) = after_a_night().await;
     let office = office.with_band(None);
-    bench.advance("2026-03-03T23:59:00Z");
+    bench.advance("2026-03-03T23:58:00Z");
     let order = RunOrder { only: Some(bob), starts_at: at(SECOND), ..RunOrder::by("cli:ann", bench.now()) };
     let run = open_run(&office, named(JOB), &order, bench.now()).await.expect("no fault").expect("a run");
     assert_eq!((run.slot, run.total, run.asked_by.as_str()), (None, 1, "cli:ann"));

@@ -1,5 +1,5 @@
-//! A midnight against the least that any program could do: the very same rows of the ledger and the outbox, put into the
-//! same tables with their keys, foreign keys and triggers, without reading or deciding anything.
+//! A midnight against the least that any program could do: the very same rows of the ledger and the outbox, put into
+//! the same tables with their keys, foreign keys and triggers, without reading or deciding anything.
 
 mod naive;
 mod postgres;
@@ -21,6 +21,9 @@ use crate::world::plans;
 use crate::{median, ratio};
 
 const START: Timestamp = Timestamp::from_secs(1_767_225_600);
+
+/// The one that is billed.
+const MIDNIGHT: Timestamp = Timestamp::from_secs(1_767_225_600 + 86_400);
 
 /// As the daemon has.
 const WORKERS: usize = 2;
@@ -98,12 +101,11 @@ async fn office(store: Store, now: Timestamp) -> anyhow::Result<Office> {
 
 /// The daemon's own run: opened with its preview, worked off by as many workers as the daemon has.
 async fn night(url: &str, instances: usize) -> anyhow::Result<Duration> {
-    let midnight = START.next_midnight();
-    let store = Store::open(url, Opening::serving(midnight).named(WORKER)).await?;
-    let office = office(store, midnight).await?;
+    let store = Store::open(url, Opening::serving(MIDNIGHT).named(WORKER)).await?;
+    let office = office(store, MIDNIGHT).await?;
     let job = jobs::job("bill_instances").context("no such job")?;
     let watch = Stopwatch::start();
-    let run = jobs::open_slot(&office, job, midnight).await?.context("the midnight was billed before")?;
+    let run = jobs::open_slot(&office, job, MIDNIGHT).await?.context("the midnight was billed before")?;
     let shards = office.store.shards(run.id).await?.len();
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = tokio::task::JoinSet::new();

@@ -4,11 +4,11 @@ use futures_util::TryStreamExt as _;
 use jobs::Stopwatch;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use super::{MidnightArgs, Rounds, Took, fill, naive, night, print};
+use super::{MIDNIGHT, MidnightArgs, Rounds, Took, fill, naive, night, print};
 use crate::servers::{Server, copy_database};
 
 /// What a night adds, but for the copies of what is read: the floor writes these and nothing else.
-const ADDED: [(&str, &str); 2] = [("transfers", "kind = 'period'"), ("events", "true")];
+const ADDED: [(&str, &str); 2] = [("transfers", "effective_at"), ("events", "at")];
 
 pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
     let (server, folder) = (Server::postgres(), tempfile::tempdir()?);
@@ -18,7 +18,7 @@ pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
     fill(&template, args.instances, folder.path()).await?;
     let done = copy_database(&template);
     night(&done, args.instances).await?;
-    let rows = added(&template, &done).await?;
+    let rows = added(&done).await?;
     let mut rounds = Rounds::default();
     for round in 0..args.rounds {
         println!("round {}", round + 1);
@@ -53,15 +53,14 @@ async fn position(connection: &mut PgConnection) -> anyhow::Result<i64> {
 }
 
 /// The rows that the night added, as COPY takes them.
-async fn added(before: &str, after: &str) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+async fn added(done: &str) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
     let mut rows = Vec::new();
-    let mut connection = PgConnection::connect(after).await?;
-    let mut earlier = PgConnection::connect(before).await?;
-    for (table, which) in ADDED {
-        let question = sqlx::AssertSqlSafe(format!("select coalesce(max(recorded_at), 0) from {table}"));
-        let last: i64 = sqlx::query_scalar(question).fetch_one(&mut earlier).await?;
+    let mut connection = PgConnection::connect(done).await?;
+    for (table, second) in ADDED {
+        let midnight = MIDNIGHT.secs();
         let out = format!(
-            "copy (select * from {table} where recorded_at > {last} and {which}) to stdout with (format binary)"
+            "copy (select * from {table} where {second} = {midnight} order by account_id, number)
+                to stdout with (format binary)"
         );
         let stream = connection.copy_out_raw(&out).await?;
         let bytes = stream.try_fold(Vec::new(), |mut all, some| async move {
@@ -87,8 +86,8 @@ async fn copy(connection: &mut PgConnection, rows: &[(&'static str, Vec<u8>)]) -
 }
 
 async fn check(connection: &mut PgConnection, instances: usize) -> anyhow::Result<()> {
-    let question = "select count(*) from transfers where kind = 'period'";
-    let billed: i64 = sqlx::query_scalar(question).fetch_one(connection).await?;
+    let question = "select count(*) from transfers where kind = 'period' and effective_at = $1";
+    let billed: i64 = sqlx::query_scalar(question).bind(MIDNIGHT.secs()).fetch_one(connection).await?;
     anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} periods, not {instances}");
     Ok(())
 }

@@ -9,14 +9,16 @@ use jobs::Stopwatch;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
-use super::{MidnightArgs, Rounds, Took, fill, naive, night, print};
+use super::{MIDNIGHT, MidnightArgs, Rounds, Took, fill, naive, night, print};
 
-const ADDED: [&str; 2] = [
-    "insert into transfers select * from done.transfers d where d.kind = 'period'
-        and not exists (select 1 from transfers t where t.account_id = d.account_id and t.number = d.number)",
-    "insert into events select * from done.events d
-        where not exists (select 1 from events e where e.account_id = d.account_id and e.number = d.number)",
+/// What a night adds to the ledger and the outbox, put aside.
+const PUT_ASIDE: [&str; 2] = [
+    "create table added.transfers as select * from transfers where effective_at = $1 order by account_id, number",
+    "create table added.events as select * from events where at = $1 order by account_id, number",
 ];
+
+const ADD: [&str; 2] =
+    ["insert into transfers select * from added.transfers", "insert into events select * from added.events"];
 
 pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
     println!(
@@ -25,10 +27,11 @@ pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
     );
     println!("The floor inserts the same rows into the same tables in one transaction, from a file beside.\n");
     let folder = tempfile::tempdir()?;
-    let (template, done) = (folder.path().join("template.db"), folder.path().join("done.db"));
+    let [template, done, added] = ["template.db", "done.db", "added.db"].map(|name| folder.path().join(name));
     fill(&url(&template), args.instances, folder.path()).await?;
     fs::copy(&template, &done)?;
     night(&url(&done), args.instances).await?;
+    put_aside(&done, &added).await?;
     let mut rounds = Rounds::default();
     for round in 0..args.rounds {
         println!("round {}", round + 1);
@@ -38,7 +41,7 @@ pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
             fs::File::open(&file)?.sync_all()?;
             let (what, into, time, instances) = match (mode + round) % 3 {
                 0 => ("bursar", &mut rounds.runs, night(&url(&file), args.instances).await?, args.instances),
-                1 => ("floor", &mut rounds.floors, insert(&file, &done).await?, args.instances),
+                1 => ("floor", &mut rounds.floors, insert(&file, &added).await?, args.instances),
                 _ => {
                     let time = naive::on_sqlite(&mut open(&file).await?, args.naive).await?;
                     ("naive", &mut rounds.naives, time, usize::try_from(args.naive)?)
@@ -62,6 +65,7 @@ fn url(file: &Path) -> String {
 async fn open(file: &Path) -> anyhow::Result<SqliteConnection> {
     let options = SqliteConnectOptions::new()
         .filename(file)
+        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
@@ -69,13 +73,27 @@ async fn open(file: &Path) -> anyhow::Result<SqliteConnection> {
     Ok(options.connect().await?)
 }
 
-async fn insert(file: &Path, done: &Path) -> anyhow::Result<Duration> {
+/// A connection to one file that knows the rows put aside too.
+async fn beside(file: &Path, added: &Path) -> anyhow::Result<SqliteConnection> {
     let mut connection = open(file).await?;
-    let attach = AssertSqlSafe(format!("attach database '{}' as done", done.display()));
+    let attach = AssertSqlSafe(format!("attach database '{}' as added", added.display()));
     sqlx::query(attach).execute(&mut connection).await?;
+    Ok(connection)
+}
+
+async fn put_aside(done: &Path, added: &Path) -> anyhow::Result<()> {
+    let mut connection = beside(done, added).await?;
+    for rows in PUT_ASIDE {
+        sqlx::query(rows).bind(MIDNIGHT.secs()).execute(&mut connection).await?;
+    }
+    Ok(connection.close().await?)
+}
+
+async fn insert(file: &Path, added: &Path) -> anyhow::Result<Duration> {
+    let mut connection = beside(file, added).await?;
     let watch = Stopwatch::start();
     let mut transaction = connection.begin().await?;
-    for rows in ADDED {
+    for rows in ADD {
         sqlx::query(rows).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
@@ -86,8 +104,8 @@ async fn insert(file: &Path, done: &Path) -> anyhow::Result<Duration> {
 
 async fn check(file: &Path, instances: usize) -> anyhow::Result<()> {
     let mut connection = open(file).await?;
-    let question = "select count(*) from transfers where kind = 'period'";
-    let billed: i64 = sqlx::query_scalar(question).fetch_one(&mut connection).await?;
+    let question = "select count(*) from transfers where kind = 'period' and effective_at = $1";
+    let billed: i64 = sqlx::query_scalar(question).bind(MIDNIGHT.secs()).fetch_one(&mut connection).await?;
     connection.close().await?;
     anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} periods, not {instances}");
     Ok(())

@@ -34,7 +34,8 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<u8> {
     };
     let (from, to) = (database_address(&args.from)?, database_address(&args.to)?);
     let (Address::Sqlite(file), Address::Postgres(_)) = (&from, &to) else {
-        let why = "--from: it goes from an SQLite file to PostgreSQL: give --from sqlite:PATH --to postgres://USER@HOST/DATABASE";
+        let why = "--from: it goes from an SQLite file to PostgreSQL: give --from sqlite:PATH \
+            --to postgres://USER@HOST/DATABASE";
         return Err(BadInput(why.to_owned()).into());
     };
     if !file.exists() {

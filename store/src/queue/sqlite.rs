@@ -8,7 +8,7 @@ use super::{MISSED_HEARTBEATS, WAKES_AT_ONCE, WORKER_HEARTBEAT, Wake, payload, r
 use crate::Result;
 use crate::sql::{self, Pool};
 
-/// Done tasks keep their `lock_by`, so that by apalis' own index each acknowledgement walks all that its worker ever did.
+/// Done tasks keep their `lock_by`, so that by apalis' own index each acknowledgement walks all that its worker did.
 const INDEXES: [&str; 2] = [
     "drop index if exists LIdx",
     "create index if not exists LIdxP on Jobs (lock_by) where status in ('Queued', 'Running')",
