@@ -148,10 +148,10 @@ impl<'c> Work<'c> {
     }
 }
 
-/// `HEAD values ($1, $2), ($3, $4) TAIL`
+/// `HEAD values (?, ?), (?, ?) TAIL`: without names, for SQLite looks for each one's among all of them.
 fn as_rows<'v>(head: &str, rows: usize, RowValues(values): RowValues<'v>, tail: &str) -> Statement<'v> {
     let width = values.len() / rows;
-    let mut text = String::with_capacity(head.len() + tail.len() + values.len() * 6 + 8);
+    let mut text = String::with_capacity(head.len() + tail.len() + values.len() * 3 + rows * 2 + 8);
     text.push_str(head);
     text.push_str("values ");
     for index in 0..values.len() {
@@ -160,7 +160,7 @@ fn as_rows<'v>(head: &str, rows: usize, RowValues(values): RowValues<'v>, tail: 
             (0, _) => "), (",
             _ => ", ",
         });
-        let _infallible = write!(text, "${}", index + 1);
+        text.push('?');
     }
     text.push(')');
     text.push_str(tail);
@@ -244,7 +244,7 @@ mod tests {
         };
         let rows: &'static [(i64, &'static str)] = Box::leak(Box::new(rows));
         let statement = as_rows("insert into t (a, b) ", 2, RowValues::of(rows, &bind), " returning a");
-        assert_eq!(statement.text, "insert into t (a, b) values ($1, $2), ($3, $4) returning a");
+        assert_eq!(statement.text, "insert into t (a, b) values (?, ?), (?, ?) returning a");
         let statement = as_columns("insert into t (a, b) ", 2, RowValues::of(rows, &bind), "").expect("columns");
         assert_eq!(
             statement.text,
