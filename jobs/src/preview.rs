@@ -1,5 +1,8 @@
 //! What a run would do, found by deciding everything and writing nothing.
 
+use std::collections::VecDeque;
+use std::panic::resume_unwind;
+
 use rules::{AccountId, Changes, DueKind, Timestamp, TransferKind};
 use serde::{Deserialize, Serialize};
 use store::{Counts, Moved};
@@ -68,6 +71,9 @@ pub async fn preview_of_held(office: &Office, kind: DueKind, until: Timestamp) -
 /// Accounts of one look. Of most kinds each look reads all that is due, so that there should be few.
 const PAGE: u32 = 1 << 16;
 
+/// Batches that are decided at a time, and shown one after the other.
+const AHEAD: usize = 2;
+
 async fn of(
     office: &Office,
     accounts: &[AccountId],
@@ -76,8 +82,18 @@ async fn of(
     see: &mut impl FnMut(&Changes),
 ) -> Result<Preview, JobError> {
     let (mut tally, mut own) = (Tally::default(), Tally::default());
-    for batch in accounts.chunks(BATCH_ACCOUNTS) {
-        let decided = office.decide_regardless(batch, kind.filter(|_| only_due), until).await?;
+    let mut batches = accounts.chunks(BATCH_ACCOUNTS);
+    let mut ahead = VecDeque::with_capacity(AHEAD);
+    loop {
+        while ahead.len() < AHEAD
+            && let Some(batch) = batches.next()
+        {
+            let (office, batch) = (office.clone(), batch.to_vec());
+            let decided = async move { office.decide_regardless(&batch, kind.filter(|_| only_due), until).await };
+            ahead.push_back(tokio::spawn(decided));
+        }
+        let Some(next) = ahead.pop_front() else { break };
+        let decided = next.await.unwrap_or_else(|error| resume_unwind(error.into_panic()))?;
         for changes in decided.changes() {
             tally.done += 1;
             tally.add_changes(changes);

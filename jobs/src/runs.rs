@@ -10,7 +10,7 @@ use crate::slots::SCHEDULE;
 use crate::tally::Tally;
 
 /// Accounts that are loaded, decided and committed together: well below 200 ms, so that nobody waits long.
-pub const BATCH_ACCOUNTS: usize = 128;
+pub const BATCH_ACCOUNTS: usize = 256;
 
 /// Accounts of a shard, at most: what one worker takes at a time.
 const SHARD_ACCOUNTS: i64 = 4096;

@@ -49,7 +49,7 @@ insert into postings (kind, debit, credit) values
     ('card_payment_returned', 'receivable', 'wallet');
 
 create table transfers (
-    account_id bigint not null references accounts (id),
+    account_id bigint not null,
     number bigint not null,
     kind text collate "C" not null,
     debit text collate "C" not null,
@@ -75,8 +75,6 @@ create table transfers (
     corrects bigint,
     primary key (account_id, number),
     foreign key (account_id, corrects) references transfers (account_id, number),
-    foreign key (kind, debit, credit) references postings (kind, debit, credit),
-    foreign key (account_id, service) references services (account_id, number),
     foreign key (account_id, invoice) references invoices (account_id, number),
     constraint transfer_amount_is_positive check (amount > 0 or (kind in ('period', 'reversal') and amount = 0)),
     constraint transfer_moves check (debit <> credit),
@@ -95,6 +93,82 @@ create table transfers (
     ),
     constraint transfer_corrects_one check ((kind = 'reversal') = (corrects is not null) and corrects < number)
 );
+
+-- That a transfer's account, service and posting exist is looked at for all rows of a statement together. A foreign
+-- key would ask row by row and mark each service's row to hold it: two thirds of a midnight, and a quarter of its WAL.
+create function transfer_refers() returns trigger language plpgsql as $$
+begin
+    -- Three questions: of few postings, of services, which have their own account, and of accounts without one.
+    if exists (
+        select 1 from (select distinct kind, debit, credit from added) a
+        where not exists (
+            select 1 from postings p where p.kind = a.kind and p.debit = a.debit and p.credit = a.credit
+        )
+    ) or exists (
+        select 1 from added a
+        where a.service is not null
+            and not exists (select 1 from services s where s.account_id = a.account_id and s.number = a.service)
+    ) or exists (
+        select 1 from added a
+        where a.service is null and not exists (select 1 from accounts c where c.id = a.account_id)
+    ) then
+        raise exception using errcode = 'foreign_key_violation', message = 'a transfer violates foreign key constraint ' || tg_name;
+    end if;
+    return null;
+end $$;
+
+create trigger transfer_refers after insert on transfers referencing new table as added
+for each statement execute function transfer_refers();
+
+-- And what transfers refer to stays: whoever deletes waits for those who are writing, and looks then.
+create function account_is_referred_to() returns trigger language plpgsql as $$
+begin
+    lock table transfers in share row exclusive mode;
+    if exists (select 1 from removed r join transfers t on t.account_id = r.id) then
+        raise exception using errcode = 'foreign_key_violation', message = 'its transfers stay: violates foreign key constraint ' || tg_name;
+    end if;
+    return null;
+end $$;
+
+create trigger account_is_referred_to after delete on accounts referencing old table as removed
+for each statement execute function account_is_referred_to();
+
+create function service_is_referred_to() returns trigger language plpgsql as $$
+begin
+    lock table transfers in share row exclusive mode;
+    if exists (
+        select 1 from removed r join transfers t on t.account_id = r.account_id and t.service = r.number
+    ) then
+        raise exception using errcode = 'foreign_key_violation', message = 'its transfers stay: violates foreign key constraint ' || tg_name;
+    end if;
+    return null;
+end $$;
+
+create trigger service_is_referred_to after delete on services referencing old table as removed
+for each statement execute function service_is_referred_to();
+
+create function posting_is_referred_to() returns trigger language plpgsql as $$
+begin
+    lock table transfers in share row exclusive mode;
+    if exists (
+        select 1
+        from removed r
+        join transfers t on t.kind = r.kind and t.debit = r.debit and t.credit = r.credit
+    ) then
+        raise exception using errcode = 'foreign_key_violation', message = 'its transfers stay: violates foreign key constraint ' || tg_name;
+    end if;
+    return null;
+end $$;
+
+create trigger posting_is_referred_to after delete on postings referencing old table as removed
+for each statement execute function posting_is_referred_to();
+
+-- Their keys never change; an invoice and a transfer that is taken back are few, and have foreign keys.
+create trigger account_key_stays before update of id on accounts for each row
+when (new.id <> old.id) execute function refuse();
+create trigger service_key_stays before update of account_id, number on services for each row
+when (new.account_id <> old.account_id or new.number <> old.number) execute function refuse();
+create trigger posting_stays before update on postings for each row execute function refuse();
 
 -- A period is charged once (rule 11.4). The period comes first: a midnight's keys are neighbours then, where
 -- (account, service, period) would touch every leaf of the index.

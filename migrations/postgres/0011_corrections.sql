@@ -91,16 +91,17 @@ create trigger closing_stays before update on closings for each row execute func
 
 create trigger closing_is_kept before delete on closings for each row execute function refuse();
 
+-- For all rows of a statement together: a midnight writes hundreds with each.
 create function transfer_is_of_an_open_month() returns trigger language plpgsql as $$
 begin
-    if new.effective_at < (select max(month_to) from closings) then
+    if (select min(effective_at) from added) < (select max(month_to) from closings) then
         raise exception using errcode = 'integrity_constraint_violation', message = tg_name;
     end if;
-    return new;
+    return null;
 end $$;
 
-create trigger transfer_is_of_an_open_month before insert on transfers
-for each row execute function transfer_is_of_an_open_month();
+create trigger transfer_is_of_an_open_month after insert on transfers referencing new table as added
+for each statement execute function transfer_is_of_an_open_month();
 
 create function credit_note_is_of_an_open_month() returns trigger language plpgsql as $$
 begin

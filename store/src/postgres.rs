@@ -21,12 +21,17 @@ pub fn options(options: &PgConnectOptions, role: Role, name: &str) -> PgConnectO
         .clone()
         .application_name(name)
         .options([("timezone", "UTC"), ("lock_timeout", "10s"), ("client_min_messages", "warning")])
+        // Statements are short. Compiling one would cost more than it saves.
+        .options([("jit", "off")])
         // Each statement of a batch stays prepared.
         .statement_cache_capacity(512);
     match role {
         Role::Reader => options.options([("default_transaction_read_only", "on")]),
         // Whoever is frozen within a transaction lets the others go on, and is refused when it wakes up.
-        Role::Writer => options.options([("idle_in_transaction_session_timeout", "3s")]),
+        Role::Writer => options
+            .options([("idle_in_transaction_session_timeout", "3s")])
+            // A foreign key's question is planned once, maybe while its table is small or not yet analysed.
+            .options([("enable_seqscan", "off")]),
     }
 }
 

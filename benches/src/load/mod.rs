@@ -17,7 +17,7 @@ use jobs::{Office, Stopwatch};
 use rules::{AccountId, Timestamp};
 use store::Opening;
 
-pub use self::file::write as write_file;
+pub use self::file::{Sold, write as write_file};
 use crate::ratio;
 use crate::world::World;
 
@@ -60,7 +60,7 @@ pub async fn run_one(args: &OneArgs) -> anyhow::Result<()> {
     let size = args.size;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("move.jsonl");
-    file::write(&file, size, START)?;
+    file::write(&file, Sold::DAILY, size, START)?;
     let world = World::new(START, Opening::serving(START)).await?;
     println!("\n{size} instances");
     let imported = import(&world, &file).await?;

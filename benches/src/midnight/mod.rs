@@ -11,24 +11,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jobs::{Clock, Office, Stopwatch};
+use jobs::{Band, Clock, Office, Stopwatch};
 use providers::ScriptedCards;
 use rules::{Policy, Timestamp};
 use store::{Opening, Store};
 
-use crate::load::{bring_in_file, size, write_file};
+use crate::load::{Sold, bring_in_file, size, write_file};
 use crate::world::plans;
 use crate::{median, ratio};
 
-const START: Timestamp = Timestamp::from_secs(1_767_225_600);
+const START: Timestamp = Timestamp::from_secs(1_769_817_600);
 
-/// The one that is billed.
-const MIDNIGHT: Timestamp = Timestamp::from_secs(1_767_225_600 + 86_400);
+/// The one that is billed, of a 1st.
+const MIDNIGHT: Timestamp = Timestamp::from_secs(1_769_817_600 + 86_400);
 
 /// As the daemon has.
 const WORKERS: usize = 2;
 
 const WORKER: &str = "bench";
+
+/// How many charges and lines there are of that second.
+const PERIODS: &str = "select count(*) from transfers where kind = 'period' and effective_at = $1";
+const LINES: &str = "select count(*) from invoice_lines l join invoices i
+    on i.account_id = l.account_id and i.number = l.invoice where i.issued_at = $1";
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum On {
@@ -65,15 +70,38 @@ impl Took {
     }
 }
 
+/// A job's work of that midnight.
+struct Work {
+    sold: Sold,
+    job: &'static str,
+    /// What it counts, and of how many instances that is one.
+    counts: (&'static str, usize),
+}
+
+/// A charge for each instance.
+const CHARGES: Work = Work { sold: Sold::DAILY, job: "bill_instances", counts: ("period", 1) };
+
+/// An invoice for each account, with a line for each server.
+const INVOICES: Work =
+    Work { sold: Sold::MONTHLY, job: "issue_invoices", counts: ("invoice.issued", Sold::MONTHLY.each) };
+
+impl Work {
+    /// How many of its instances make about `size`.
+    const fn instances(&self, size: usize) -> usize {
+        size / self.sold.each * self.sold.each
+    }
+}
+
 #[derive(Default)]
 struct Rounds {
     runs: Vec<Took>,
     floors: Vec<Took>,
     naives: Vec<Took>,
+    invoices: Vec<Took>,
 }
 
 pub fn run(args: &MidnightArgs) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.on {
             On::Sqlite => sqlite::run(args).await,
@@ -83,9 +111,9 @@ pub fn run(args: &MidnightArgs) -> anyhow::Result<()> {
 }
 
 /// Fills new books from an import file, as a host that moves here does.
-async fn fill(url: &str, instances: usize, folder: &Path) -> anyhow::Result<()> {
+async fn fill(url: &str, work: &Work, instances: usize, folder: &Path) -> anyhow::Result<()> {
     let file = folder.join("move.jsonl");
-    write_file(&file, instances, START)?;
+    write_file(&file, work.sold, instances, START)?;
     let store = Store::open(url, Opening::serving(START)).await?;
     store.price_list_insert(&plans(), Timestamp::BEGINNING, "bench", START).await?;
     let office = office(store, START).await?;
@@ -100,10 +128,10 @@ async fn office(store: Store, now: Timestamp) -> anyhow::Result<Office> {
 }
 
 /// The daemon's own run: opened with its preview, worked off by as many workers as the daemon has.
-async fn night(url: &str, instances: usize) -> anyhow::Result<Duration> {
+async fn night(url: &str, work: &Work, instances: usize) -> anyhow::Result<Duration> {
     let store = Store::open(url, Opening::serving(MIDNIGHT).named(WORKER)).await?;
-    let office = office(store, MIDNIGHT).await?;
-    let job = jobs::job("bill_instances").context("no such job")?;
+    let office = office(store, MIDNIGHT).await?.with_band(Some(Band::default()));
+    let job = jobs::job(work.job).context("no such job")?;
     let watch = Stopwatch::start();
     let run = jobs::open_slot(&office, job, MIDNIGHT).await?.context("the midnight was billed before")?;
     let shards = office.store.shards(run.id).await?.len();
@@ -128,8 +156,9 @@ async fn night(url: &str, instances: usize) -> anyhow::Result<Duration> {
     }
     let elapsed = watch.elapsed();
     let run = office.store.run(run.id).await?.context("the run is gone")?;
-    let billed = run.counts.get("period").copied().unwrap_or_default();
-    anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} of {instances} instances were billed");
+    let (counted, of) = work.counts;
+    let done = run.counts.get(counted).copied().unwrap_or_default();
+    anyhow::ensure!(usize::try_from(done)? * of == instances, "{done} {counted} of {instances} instances");
     office.store.close().await;
     Ok(elapsed)
 }
@@ -145,6 +174,8 @@ impl Rounds {
         let (run, least, naive) = (medians(&self.runs), medians(&self.floors), medians(&self.naives));
         println!("\n{run:.3?} an instance: {} of {floor}'s rate", ratio(least, run));
         println!("{} times the naive client's rate", ratio(naive, run));
+        let line = medians(&self.invoices);
+        println!("{line:.3?} a line of a monthly invoice: {} of the charges' rate", ratio(run, line));
         let wal = |tooks: &[Took]| tooks.iter().filter_map(|took| took.wal).min();
         if let (Some(run), Some(least)) = (wal(&self.runs), wal(&self.floors)) {
             let as_time = Duration::from_micros;

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 use jobs::Stopwatch;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use super::{MIDNIGHT, MidnightArgs, Rounds, Took, fill, naive, night, print};
+use super::{CHARGES, INVOICES, LINES, MIDNIGHT, MidnightArgs, PERIODS, Rounds, Took, fill, naive, night, print};
 use crate::servers::{Server, copy_database};
 
 /// What a night adds, but for the copies of what is read: the floor writes these and nothing else.
@@ -15,30 +15,34 @@ pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
     println!("A midnight of {} daily instances on PostgreSQL, previews and checks included.", args.instances);
     println!("The floor is a binary COPY of the same rows into the same tables.\n");
     let template = server.new_database();
-    fill(&template, args.instances, folder.path()).await?;
+    fill(&template, &CHARGES, args.instances, folder.path()).await?;
+    let (monthly, lines) = (server.new_database(), INVOICES.instances(args.instances));
+    fill(&monthly, &INVOICES, lines, folder.path()).await?;
     let done = copy_database(&template);
-    night(&done, args.instances).await?;
+    night(&done, &CHARGES, args.instances).await?;
     let rows = added(&done).await?;
     let mut rounds = Rounds::default();
     for round in 0..args.rounds {
         println!("round {}", round + 1);
-        for mode in 0..3 {
-            let url = copy_database(&template);
+        for mode in 0..4 {
+            let mode = (mode + round) % 4;
+            let url = copy_database(if mode == 3 { &monthly } else { &template });
             let mut connection = PgConnection::connect(&url).await?;
             connection.execute("checkpoint").await?;
             let before = position(&mut connection).await?;
             // In turn, so that nobody is always first.
-            let (what, into, time, instances) = match (mode + round) % 3 {
-                0 => ("bursar", &mut rounds.runs, night(&url, args.instances).await?, args.instances),
+            let (what, into, time, instances) = match mode {
+                0 => ("bursar", &mut rounds.runs, night(&url, &CHARGES, args.instances).await?, args.instances),
                 1 => ("floor", &mut rounds.floors, copy(&mut connection, &rows).await?, args.instances),
-                _ => {
+                2 => {
                     let time = naive::on_postgres(&mut connection, args.naive).await?;
                     ("naive", &mut rounds.naives, time, usize::try_from(args.naive)?)
                 }
+                _ => ("invoices", &mut rounds.invoices, night(&url, &INVOICES, lines).await?, lines),
             };
             let wal = position(&mut connection).await?.saturating_sub(before);
             let took = Took { time, instances, wal: u64::try_from(wal).ok() };
-            check(&mut connection, instances).await?;
+            check(&mut connection, if mode == 3 { LINES } else { PERIODS }, instances).await?;
             print(what, &took);
             into.push(took);
         }
@@ -85,9 +89,8 @@ async fn copy(connection: &mut PgConnection, rows: &[(&'static str, Vec<u8>)]) -
     Ok(watch.elapsed())
 }
 
-async fn check(connection: &mut PgConnection, instances: usize) -> anyhow::Result<()> {
-    let question = "select count(*) from transfers where kind = 'period' and effective_at = $1";
+async fn check(connection: &mut PgConnection, question: &'static str, instances: usize) -> anyhow::Result<()> {
     let billed: i64 = sqlx::query_scalar(question).bind(MIDNIGHT.secs()).fetch_one(connection).await?;
-    anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} periods, not {instances}");
+    anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} charges or lines, not {instances}");
     Ok(())
 }

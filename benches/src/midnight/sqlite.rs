@@ -9,7 +9,7 @@ use jobs::Stopwatch;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
-use super::{MIDNIGHT, MidnightArgs, Rounds, Took, fill, naive, night, print};
+use super::{CHARGES, INVOICES, LINES, MIDNIGHT, MidnightArgs, PERIODS, Rounds, Took, fill, naive, night, print};
 
 /// What a night adds to the ledger and the outbox, put aside.
 const PUT_ASIDE: [&str; 2] = [
@@ -27,27 +27,31 @@ pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
     );
     println!("The floor inserts the same rows into the same tables in one transaction, from a file beside.\n");
     let folder = tempfile::tempdir()?;
-    let [template, done, added] = ["template.db", "done.db", "added.db"].map(|name| folder.path().join(name));
-    fill(&url(&template), args.instances, folder.path()).await?;
+    let [template, monthly, done, added] =
+        ["template.db", "monthly.db", "done.db", "added.db"].map(|name| folder.path().join(name));
+    fill(&url(&template), &CHARGES, args.instances, folder.path()).await?;
+    let lines = INVOICES.instances(args.instances);
+    fill(&url(&monthly), &INVOICES, lines, folder.path()).await?;
     fs::copy(&template, &done)?;
-    night(&url(&done), args.instances).await?;
+    night(&url(&done), &CHARGES, args.instances).await?;
     put_aside(&done, &added).await?;
     let mut rounds = Rounds::default();
     for round in 0..args.rounds {
         println!("round {}", round + 1);
-        for mode in 0..3 {
-            let file = folder.path().join("night.db");
-            fs::copy(&template, &file)?;
+        for mode in 0..4 {
+            let (mode, file) = ((mode + round) % 4, folder.path().join("night.db"));
+            fs::copy(if mode == 3 { &monthly } else { &template }, &file)?;
             fs::File::open(&file)?.sync_all()?;
-            let (what, into, time, instances) = match (mode + round) % 3 {
-                0 => ("bursar", &mut rounds.runs, night(&url(&file), args.instances).await?, args.instances),
+            let (what, into, time, instances) = match mode {
+                0 => ("bursar", &mut rounds.runs, night(&url(&file), &CHARGES, args.instances).await?, args.instances),
                 1 => ("floor", &mut rounds.floors, insert(&file, &added).await?, args.instances),
-                _ => {
+                2 => {
                     let time = naive::on_sqlite(&mut open(&file).await?, args.naive).await?;
                     ("naive", &mut rounds.naives, time, usize::try_from(args.naive)?)
                 }
+                _ => ("invoices", &mut rounds.invoices, night(&url(&file), &INVOICES, lines).await?, lines),
             };
-            check(&file, instances).await?;
+            check(&file, if mode == 3 { LINES } else { PERIODS }, instances).await?;
             let took = Took { time, instances, wal: None };
             print(what, &took);
             into.push(took);
@@ -102,11 +106,10 @@ async fn insert(file: &Path, added: &Path) -> anyhow::Result<Duration> {
     Ok(elapsed)
 }
 
-async fn check(file: &Path, instances: usize) -> anyhow::Result<()> {
+async fn check(file: &Path, question: &'static str, instances: usize) -> anyhow::Result<()> {
     let mut connection = open(file).await?;
-    let question = "select count(*) from transfers where kind = 'period' and effective_at = $1";
     let billed: i64 = sqlx::query_scalar(question).bind(MIDNIGHT.secs()).fetch_one(&mut connection).await?;
     connection.close().await?;
-    anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} periods, not {instances}");
+    anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} charges or lines, not {instances}");
     Ok(())
 }

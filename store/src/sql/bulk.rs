@@ -4,14 +4,11 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::{Dialect, Row, Statement, Transaction, Value, copy, encoding};
+use super::{Dialect, Row, Statement, Transaction, Value, encoding};
 use crate::{Result, StoreError};
 
 /// Rows of the largest statement. Twenty-five columns of 128 rows stay far below SQLite's limit.
 const MOST_ROWS: usize = 128;
-
-/// So many rows are worth the two more round trips of a COPY.
-const WORTH_COPYING: usize = 24;
 
 /// Cuts rows into pieces whose sizes are powers of two, the largest first.
 fn pieces<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
@@ -35,14 +32,6 @@ impl<'v> RowValues<'v> {
     pub fn push_bind(&mut self, value: impl Into<Value<'v>>) -> &mut Self {
         self.0.push(value.into());
         self
-    }
-
-    pub(super) fn values(&self) -> &[Value<'v>] {
-        &self.0
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
     }
 
     fn of<T>(rows: &'v [T], bind: &impl Fn(&mut Self, &'v T)) -> Self {
@@ -116,16 +105,6 @@ impl<'c> Work<'c> {
         rows: &'v [T],
         bind: impl Fn(&mut RowValues<'v>, &'v T),
     ) -> Result<()> {
-        if self.transaction.dialect() == Dialect::Postgres && rows.len() >= WORTH_COPYING {
-            let text = format!("copy {table} ({columns}) from stdin with (format binary)");
-            let body = copy::body(rows, &bind)?;
-            if let Transaction::Postgres(transaction) = self.step()? {
-                let mut copy = transaction.copy_in_raw(&text).await?;
-                copy.send(body).await?;
-                copy.finish().await?;
-            }
-            return Ok(());
-        }
         self.values(&format!("insert into {table} ({columns}) "), rows, bind, "").await?;
         Ok(())
     }

@@ -3,7 +3,6 @@
 
 mod builder;
 mod bulk;
-mod copy;
 mod source;
 
 use std::borrow::Cow;

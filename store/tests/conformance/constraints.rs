@@ -109,6 +109,8 @@ async fn every_constraint_refuses_its_case() {
         ("insert into intents (account_id, key, purpose, card, amount, due_at, recorded_at, used_at) values (1, 'k', '', 'c', 1, 0, 0, 1)".into(), "intent_used_is_answered"),
         ("insert into runs (job, asked_by, slots, starts_at, state, opened_at, total, done, moved, counts) values ('j', 'a', 1, 1, 'done', 1, 0, 0, '', '')".into(), "run_end_fits_state"),
         ("delete from accounts".into(), "FOREIGN KEY"),
+        ("delete from services".into(), "FOREIGN KEY"),
+        ("delete from postings where kind = 'period'".into(), "FOREIGN KEY"),
     ];
     for (sql, wanted) in cases {
         let refused = books.try_sql(&sql).await.expect_err(&sql);
