@@ -13,6 +13,8 @@ pub enum StoreError {
     Unreachable { place: String, problem: String },
     #[error("the server is PostgreSQL {found}: Bursar needs {needed} or newer")]
     ServerTooOld { found: i32, needed: i32 },
+    #[error("the server is a standby, which takes no changes: give the address of the primary")]
+    Standby,
     #[error("{path} does not exist: start `bursar serve` once to create it, or correct the path")]
     NoSuchDatabase { path: PathBuf },
     #[error("cannot open {path}: {problem}")]

@@ -1,8 +1,10 @@
 //! Opening the books: connections that write, and connections that read.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rules::Timestamp;
+use tokio::time::timeout;
 
 use crate::address::Address;
 use crate::queue::Queue;
@@ -171,13 +173,28 @@ impl Store {
     /// A transaction that writes, and nobody else meanwhile: what it reads stays so until it commits. SQLite takes
     /// the lock at once, for one that read first could not be sure to get it.
     pub(crate) async fn write(&self) -> Result<Transaction> {
-        self.writer().begin_with("begin immediate", postgres::BEGIN_ALONE).await
+        self.begin_to_write(postgres::ALONE).await
     }
 
     /// A transaction that writes beside others of its kind: each of its statements stands by itself, or it locks
     /// the rows that it goes by.
     pub(crate) async fn write_beside(&self) -> Result<Transaction> {
-        self.writer().begin_with("begin immediate", postgres::BEGIN_BESIDE).await
+        self.begin_to_write(postgres::BESIDE).await
+    }
+
+    async fn begin_to_write(&self, lock: &'static str) -> Result<Transaction> {
+        let mut begun = pin!(self.writer().begin_to_write(lock));
+        loop {
+            match (timeout(postgres::PATIENCE, &mut begun).await, self.readers()) {
+                (Ok(begun), _) => return begun,
+                (Err(_), Pool::Sqlite(_)) => {}
+                (Err(_), Pool::Postgres(readers)) => match postgres::end_frozen(readers).await {
+                    Ok(0) => {}
+                    Ok(ended) => tracing::warn!(ended, "ended connections that held the lock and stood still"),
+                    Err(error) => tracing::warn!(%error, "cannot look after who holds the lock"),
+                },
+            }
+        }
     }
 }
 
@@ -190,7 +207,7 @@ async fn pool(address: &Address, role: Role, opening: &Opening) -> Result<Pool> 
         }
         Address::Postgres(options) => {
             let options = postgres::options(options, role, opening.name.as_deref().unwrap_or("bursar"));
-            Pool::Postgres(postgres::pool(options, address, durability, connections).await?)
+            Pool::Postgres(postgres::pool(options, address, (role, durability), connections).await?)
         }
     })
 }

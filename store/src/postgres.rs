@@ -12,9 +12,26 @@ use crate::{Result, StoreError};
 /// The oldest server whose every statement here is tested.
 const OLDEST: i32 = 150_000;
 
+/// Whatever the server, the role or the database has for its default: what the lock is for needs statements that see
+/// what was committed before they began.
+pub const BEGIN: &str = "begin isolation level read committed, read write";
+
 /// "Bursar" in ASCII: what everybody who writes holds, alone or beside others.
-pub const BEGIN_ALONE: &str = "begin; select pg_advisory_xact_lock(73152834892146)";
-pub const BEGIN_BESIDE: &str = "begin; select pg_advisory_xact_lock_shared(73152834892146)";
+pub const ALONE: &str = "select pg_advisory_xact_lock(73152834892146)";
+pub const BESIDE: &str = "select pg_advisory_xact_lock_shared(73152834892146)";
+
+/// For whoever waits so long for that lock, the server looks after those who hold it.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Within a statement no other timeout counts: a client that is gone or frozen while the server reads from it or
+/// writes to it holds the lock until its connection is ended.
+const END_FROZEN: &str = "select pg_terminate_backend(holder.pid)
+    from pg_locks l join pg_stat_activity holder on holder.pid = l.pid
+    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and (l.classid::bigint << 32 | l.objid::bigint) = 73152834892146
+        and holder.datname = current_database() and holder.usename = current_user
+        and holder.state = 'active' and holder.wait_event_type = 'Client'
+        and holder.query_start < clock_timestamp() - interval '3 seconds'";
 
 pub fn options(options: &PgConnectOptions, role: Role, name: &str) -> PgConnectOptions {
     let options = options
@@ -23,6 +40,9 @@ pub fn options(options: &PgConnectOptions, role: Role, name: &str) -> PgConnectO
         .options([("timezone", "UTC"), ("lock_timeout", "10s"), ("client_min_messages", "warning")])
         // Statements are short. Compiling one would cost more than it saves.
         .options([("jit", "off")])
+        // A client whose machine is gone is noticed within half a minute.
+        .options([("tcp_keepalives_idle", "10"), ("tcp_keepalives_interval", "5"), ("tcp_keepalives_count", "3")])
+        .options([("tcp_user_timeout", "25000")])
         // Each statement of a batch stays prepared.
         .statement_cache_capacity(512);
     match role {
@@ -30,15 +50,26 @@ pub fn options(options: &PgConnectOptions, role: Role, name: &str) -> PgConnectO
         // Whoever is frozen within a transaction lets the others go on, and is refused when it wakes up.
         Role::Writer => options
             .options([("idle_in_transaction_session_timeout", "3s")])
+            .options([("default_transaction_isolation", "read committed")])
             // A foreign key's question is planned once, maybe while its table is small or not yet analysed.
             .options([("enable_seqscan", "off")]),
     }
 }
 
-pub async fn pool(options: PgConnectOptions, address: &Address, durability: Durability, size: u32) -> Result<PgPool> {
+/// Ends connections that hold the lock of all who write, and whose clients leave the server waiting; how many.
+pub async fn end_frozen(pool: &PgPool) -> Result<usize> {
+    Ok(sqlx::query(END_FROZEN).fetch_all(pool).await?.len())
+}
+
+pub async fn pool(
+    options: PgConnectOptions,
+    address: &Address,
+    (role, durability): (Role, Durability),
+    size: u32,
+) -> Result<PgPool> {
     // A first one by hand: the pool would try again and again, and at last only say that it took too long.
     let mut first = options.connect().await.map_err(|error| unreachable(error, address))?;
-    check(&mut first, durability).await?;
+    check(&mut first, role, durability).await?;
     first.close().await?;
     let pool = PgPoolOptions::new()
         .max_connections(size)
@@ -47,7 +78,7 @@ pub async fn pool(options: PgConnectOptions, address: &Address, durability: Dura
         .max_lifetime(None)
         .after_connect(move |connection, _| {
             Box::pin(async move {
-                let checked = check(connection, durability).await;
+                let checked = check(connection, role, durability).await;
                 checked.map_err(|error| sqlx::Error::Configuration(Box::new(error)))
             })
         })
@@ -57,15 +88,19 @@ pub async fn pool(options: PgConnectOptions, address: &Address, durability: Dura
 }
 
 /// Asks the server what it is, and what a commit is worth there.
-async fn check(connection: &mut PgConnection, durability: Durability) -> Result<()> {
-    let (version, fsync, pages, commit): (i32, String, String, String) = sqlx::query_as(
+async fn check(connection: &mut PgConnection, role: Role, durability: Durability) -> Result<()> {
+    let (version, fsync, pages, commit, is_standby): (i32, String, String, String, bool) = sqlx::query_as(
         "select current_setting('server_version_num')::int, current_setting('fsync'),
-            current_setting('full_page_writes'), current_setting('synchronous_commit')",
+            current_setting('full_page_writes'), current_setting('synchronous_commit'), pg_is_in_recovery()",
     )
     .fetch_one(connection)
     .await?;
     if version < OLDEST {
         return Err(StoreError::ServerTooOld { found: version / 10_000, needed: OLDEST / 10_000 });
+    }
+    // Also later, where an address leads to another server than before: such a connection is not kept.
+    if role == Role::Writer && is_standby {
+        return Err(StoreError::Standby);
     }
     let settings = [("fsync", fsync), ("full_page_writes", pages), ("synchronous_commit", commit)];
     for (setting, found) in settings {

@@ -77,7 +77,7 @@ pub async fn migrate(pool: &Pool, address: &Address, now: Timestamp) -> Result<(
 }
 
 async fn begin(pool: &Pool) -> Result<Transaction> {
-    pool.begin_with("begin immediate", crate::postgres::BEGIN_ALONE).await
+    pool.begin_to_write(crate::postgres::ALONE).await
 }
 
 async fn apply(transaction: &mut Transaction, migration: &Migration, now: Timestamp) -> Result<()> {

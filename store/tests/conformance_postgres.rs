@@ -32,5 +32,7 @@ mod running;
 #[path = "../../tests/support/servers.rs"]
 #[expect(dead_code, reason = "other tests do more with their servers")]
 mod servers;
+#[path = "conformance/servers_ways.rs"]
+mod servers_ways;
 #[path = "conformance/verifying.rs"]
 mod verifying;

@@ -37,7 +37,11 @@ $as_owner "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w start >/dev/null <
     exit 1
 }
 echo ready
-# A test may ask for more: each line is a command of pg_ctl.
+# A test may ask for more: each line is a command of pg_ctl, or makes it a standby.
 while read -r line; do
+    if [ "$line" = standby ]; then
+        $as_owner touch "$folder/data/standby.signal"
+        line='-m fast restart'
+    fi
     $as_owner "$bin/pg_ctl" -D "$folder/data" -l "$folder/log" -w $line >/dev/null </dev/null && echo done || echo failed
 done

@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Column, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Type};
 
-use crate::Result;
+use crate::{Result, postgres};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dialect {
@@ -43,6 +43,16 @@ impl Pool {
             Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with(sqlite).await?),
             Self::Postgres(pool) => Transaction::Postgres(pool.begin_with(postgres).await?),
         })
+    }
+
+    /// Begins a transaction that writes, holding this lock on PostgreSQL. SQLite has one of its own.
+    pub async fn begin_to_write(&self, lock: &'static str) -> Result<Transaction> {
+        let mut transaction = self.begin_with("begin immediate", postgres::BEGIN).await?;
+        if let Transaction::Postgres(one) = &mut transaction {
+            // Within the transaction: where the wait for it fails, all of it is rolled back.
+            sqlx::query(lock).execute(&mut **one).await?;
+        }
+        Ok(transaction)
     }
 
     pub async fn close(&self) {

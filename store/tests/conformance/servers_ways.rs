@@ -1,0 +1,93 @@
+//! What only a server does: locks that are waited for, clients that stand still, settings of its own.
+
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use store::{Opening, Store};
+
+use crate::books::{Books, NOW};
+use crate::servers::Server;
+
+const ALONE: &str = "begin; select pg_advisory_xact_lock(73152834892146)";
+const BESIDE: &str = "begin; select pg_advisory_xact_lock_shared(73152834892146)";
+
+async fn connect(books: &Books) -> PgConnection {
+    PgConnection::connect(&books.url()).await.expect("a connection")
+}
+
+/// A wait that failed, by a timeout or by a word, leaves a connection as good as new.
+#[tokio::test]
+async fn a_lock_that_was_not_to_be_had_is_had_later() {
+    let books = Books::new().await;
+    let mut holder = connect(&books).await;
+    holder.execute(ALONE).await.expect("locked");
+    let store = books.store.clone();
+    let waiting = tokio::spawn(async move { store.heartbeat(NOW).await });
+    let end = "select pg_cancel_backend(pid) from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())";
+    while sqlx::query(end).fetch_all(&mut holder).await.expect("asked").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    waiting.await.expect("a task").expect_err("it waited for nothing");
+    holder.execute("commit").await.expect("released");
+    // On each connection that there is.
+    for _ in 0..8 {
+        books.store.heartbeat(NOW).await.expect("the lock is free");
+    }
+    assert_eq!(books.store.last_alive().await.expect("asked"), Some(NOW));
+}
+
+/// In the middle of a COPY no timeout of the server counts.
+#[tokio::test]
+async fn a_client_that_stands_still_in_a_copy_keeps_nobody_waiting() {
+    let books = Books::new().await;
+    let mut frozen = connect(&books).await;
+    frozen.execute(BESIDE).await.expect("locked");
+    let copy = frozen.copy_in_raw("copy outages from stdin").await.expect("begun");
+    let outage = rules::Outage::new(NOW, NOW.plus_days(1));
+    books.store.outage_insert(outage, NOW).await.expect("somebody who wants to be alone");
+    copy.finish().await.expect_err("its connection was ended");
+}
+
+/// Whoever works on, however long, is nobody's to end.
+#[tokio::test]
+async fn a_statement_that_takes_long_is_waited_for() {
+    let books = Books::new().await;
+    let mut busy = connect(&books).await;
+    busy.execute(BESIDE).await.expect("locked");
+    let work = tokio::spawn(async move { busy.execute("select pg_sleep(5); commit").await.map(|_| ()) });
+    let outage = rules::Outage::new(NOW, NOW.plus_days(1));
+    books.store.outage_insert(outage, NOW).await.expect("its turn came");
+    work.await.expect("a task").expect("it was left alone");
+}
+
+/// What the locks are for needs statements that see what was committed before them.
+#[tokio::test]
+async fn a_write_reads_what_is_committed_whatever_the_database_has_for_its_default() {
+    let books = Books::new().await;
+    let look = "create function look() returns trigger language plpgsql as $$ begin
+            if current_setting('transaction_isolation') <> 'read committed' then
+                raise exception 'it is %', current_setting('transaction_isolation');
+            end if;
+            return new;
+        end $$;
+        create trigger look before insert on heartbeats for each row execute function look();
+        create trigger look before insert on outages for each row execute function look()";
+    books.try_sql(look).await.expect("a trigger");
+    let name = books.url().rsplit_once('/').expect("a database").1.to_owned();
+    for default in ["default_transaction_isolation = 'serializable'", "default_transaction_read_only = on"] {
+        let mut outside = connect(&books).await;
+        outside.execute(AssertSqlSafe(format!("alter database {name} set {default}"))).await.expect("set");
+    }
+    let store = Store::open(&books.url(), Opening::serving(NOW)).await.expect("open");
+    store.heartbeat(NOW).await.expect("beside others");
+    store.outage_insert(rules::Outage::new(NOW, NOW.plus_days(1)), NOW).await.expect("alone");
+}
+
+#[tokio::test]
+async fn a_standby_is_refused_by_its_name() {
+    let mut server = Server::postgres();
+    let url = server.new_database();
+    Store::open(&url, Opening::serving(NOW)).await.expect("a primary").close().await;
+    server.command("standby");
+    let refused = Store::open(&url, Opening::serving(NOW)).await.expect_err("a standby").to_string();
+    assert!(refused.contains("is a standby"), "{refused}");
+}
