@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use rules::Timestamp;
-use store::Store;
+use store::{ClockDoubt, Store};
 
 use crate::clock::Clock;
 use crate::error::JobError;
@@ -97,18 +97,22 @@ fn is_plausible_start(wall: Timestamp, last: Timestamp) -> bool {
 }
 
 /// A daemon's watch over its clock: doubts are kept in the books, where commands see them and a restart does not
-/// forget them.
-#[derive(Debug, Default)]
+/// forget them. Each daemon has its own, and ends no other's.
+#[derive(Debug)]
 pub struct ClockWatch {
-    recorded: bool,
+    worker: String,
+    /// Whose doubts are this clock's: its own, and those of lives before on the same machine.
+    recorded: Vec<String>,
 }
 
 impl ClockWatch {
     /// A start compares the clock with the last second at which a daemon was alive.
-    pub async fn start(store: &Store, clock: &Clock) -> Result<Self, JobError> {
-        let (now, doubt) = (clock.now(), store.clock_doubt().await?);
-        let recorded = doubt.is_some();
-        let Some(last) = store.last_alive().await? else { return Ok(Self { recorded }) };
+    pub async fn start(store: &Store, clock: &Clock, worker: &str) -> Result<Self, JobError> {
+        let now = clock.now();
+        let doubts = of_this_machine(store, worker).await?;
+        let recorded = doubts.iter().map(|doubt| doubt.worker.clone()).collect();
+        let (doubt, watch) = (doubts.into_iter().next(), Self { worker: worker.to_owned(), recorded });
+        let Some(last) = store.last_alive().await? else { return Ok(watch) };
         // A clock that jumped while a daemon ran is believed where that daemon left off; one that was wrong at a
         // start, as soon as it is plausible for one.
         let jumped = doubt.as_ref().is_some_and(|doubt| is_plausible_start(doubt.observed_at, last));
@@ -118,43 +122,69 @@ impl ClockWatch {
             let jump = Jump { observed: now, expected };
             if jumped { clock.doubt(jump) } else { clock.doubt_start(jump, last) }
         }
-        Ok(Self { recorded })
+        Ok(watch)
     }
 
     /// The time to decide by. A doubt that begins is recorded, and one that is over is forgotten.
     pub async fn look(&mut self, store: &Store, clock: &Clock) -> Result<Timestamp, JobError> {
         let jump = match clock.trusted() {
             Ok(now) => {
-                if self.recorded {
-                    store.clock_doubt_end().await?;
-                    self.recorded = false;
-                }
+                self.forget(store).await?;
                 return Ok(now);
             }
             Err(jump) => jump,
         };
-        if !self.recorded {
-            store.clock_doubt_record(jump.observed, jump.expected).await?;
-            self.recorded = true;
+        if !self.recorded.contains(&self.worker) {
+            store.clock_doubt_record(&self.worker, jump.observed, jump.expected).await?;
+            self.recorded.push(self.worker.clone());
         }
-        let confirmed = store.clock_doubt().await?.and_then(|doubt| doubt.confirmed);
-        match confirmed {
+        let doubts = store.clock_doubts().await?;
+        let own = doubts.into_iter().find(|doubt| doubt.worker == self.worker);
+        if own.is_none() {
+            // Taken for gone: the next look records it anew.
+            self.recorded.clear();
+        }
+        match own.and_then(|doubt| doubt.confirmed) {
             Some((at, by)) if is_near(jump.observed, at) => {
                 clock.trust();
-                store.clock_doubt_end().await?;
-                self.recorded = false;
+                self.forget(store).await?;
                 tracing::warn!(by, now = %jump.observed, "the clock is confirmed");
                 Ok(jump.observed)
             }
             _ => Err(jump.into()),
         }
     }
+
+    async fn forget(&mut self, store: &Store) -> Result<(), JobError> {
+        if !self.recorded.is_empty() {
+            store.clock_doubts_end(&self.recorded).await?;
+            self.recorded.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The doubts of this daemon, and of those that worked on this machine before it and are gone.
+async fn of_this_machine(store: &Store, worker: &str) -> Result<Vec<ClockDoubt>, JobError> {
+    let mut doubts = store.clock_doubts().await?;
+    if !doubts.is_empty() {
+        let alive = store.workers_alive().await?.unwrap_or_default();
+        doubts.retain(|doubt| {
+            doubt.worker == worker || machine(&doubt.worker) == machine(worker) && !alive.contains(&doubt.worker)
+        });
+    }
+    Ok(doubts)
+}
+
+/// Where many daemons serve, each life's name is its machine's, its process's and chance's.
+fn machine(worker: &str) -> &str {
+    worker.rsplitn(3, '-').last().unwrap_or(worker)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Bench, at};
+    use crate::testing::{Bench, WORKER, at};
 
     fn reading(wall: i64, since_boot: i64) -> Reading {
         Reading { wall: Timestamp::from_secs(1_000_000 + wall), since_boot }
@@ -205,7 +235,7 @@ mod tests {
         let bench = Bench::at("2026-03-01T12:00:00Z").await;
         bench.office.store.heartbeat(bench.now()).await.expect("a beat");
         let clock = Clock::simulated(at(start));
-        let watch = ClockWatch::start(&bench.office.store, &clock).await.expect("a watch");
+        let watch = ClockWatch::start(&bench.office.store, &clock, WORKER).await.expect("a watch");
         (bench, clock, watch)
     }
 
@@ -221,8 +251,8 @@ mod tests {
             let (bench, clock, mut watch) = started(start).await;
             let looked = watch.look(&bench.office.store, &clock).await;
             assert_eq!(looked.is_ok(), believed, "{start}: {looked:?}");
-            let doubt = bench.office.store.clock_doubt().await.expect("readable");
-            assert_eq!(doubt.is_none(), believed, "{start}");
+            let doubt = bench.office.store.clock_doubts().await.expect("readable");
+            assert_eq!(doubt.is_empty(), believed, "{start}");
         }
     }
 
@@ -233,14 +263,14 @@ mod tests {
         watch.look(store, &clock).await.expect_err("doubted");
         // Another wrong one is no better.
         let right = Clock::simulated(at("2026-06-03T12:00:00Z"));
-        let mut watch = ClockWatch::start(store, &right).await.expect("a watch");
+        let mut watch = ClockWatch::start(store, &right, WORKER).await.expect("a watch");
         watch.look(store, &right).await.expect_err("still doubted");
         // A confirmation of another time is none of this clock's.
         store.clock_confirm(clock.now(), "cli:ann").await.expect("confirmed");
         watch.look(store, &right).await.expect_err("not this one");
         assert!(store.clock_confirm(right.now(), "cli:ann").await.expect("confirmed"));
         assert_eq!(watch.look(store, &right).await.expect("confirmed"), right.now());
-        assert_eq!(store.clock_doubt().await.expect("readable"), None);
+        assert!(store.clock_doubts().await.expect("readable").is_empty());
         assert_eq!(watch.look(store, &right).await.expect("trusted"), right.now());
         assert!(!store.clock_confirm(right.now(), "cli:ann").await.expect("asked"), "nobody doubts it");
     }
@@ -257,12 +287,12 @@ mod tests {
             if clock.now() < right {
                 clock.advance_to(right);
                 assert_eq!(watch.look(store, &clock).await.expect("believed"), right, "{wrong}");
-                assert_eq!(store.clock_doubt().await.expect("readable"), None);
+                assert!(store.clock_doubts().await.expect("readable").is_empty());
             } else {
                 let clock = Clock::simulated(right);
-                let mut watch = ClockWatch::start(store, &clock).await.expect("a watch");
+                let mut watch = ClockWatch::start(store, &clock, WORKER).await.expect("a watch");
                 assert_eq!(watch.look(store, &clock).await.expect("believed"), right, "{wrong}");
-                assert_eq!(store.clock_doubt().await.expect("readable"), None);
+                assert!(store.clock_doubts().await.expect("readable").is_empty());
             }
         }
     }
@@ -276,7 +306,35 @@ mod tests {
         clock.advance_to(at("2026-03-11T12:00:00Z"));
         watch.look(store, &clock).await.expect_err("doubted");
         let again = Clock::simulated(at("2026-03-11T12:01:00Z"));
-        let mut watch = ClockWatch::start(store, &again).await.expect("a watch");
+        let mut watch = ClockWatch::start(store, &again, WORKER).await.expect("a watch");
         watch.look(store, &again).await.expect_err("still doubted");
+    }
+
+    /// Each of two daemons doubts its own clock.
+    #[tokio::test]
+    async fn a_doubt_is_one_daemons_and_a_confirmation_is_for_all() {
+        let (bench, clock, mut one) = started("2098-01-01T00:00:00Z").await;
+        let (store, other_clock) = (&bench.office.store, Clock::simulated(clock.now()));
+        one.look(store, &clock).await.expect_err("doubted");
+        // A daemon that starts well, or goes on, takes nobody's doubt away.
+        let well = Clock::simulated(bench.now());
+        let mut healthy = ClockWatch::start(store, &well, "healthy").await.expect("a watch");
+        healthy.look(store, &well).await.expect("believed");
+        assert_eq!(store.clock_doubts().await.expect("readable").len(), 1);
+        let mut other = ClockWatch::start(store, &other_clock, "other").await.expect("a watch");
+        other.look(store, &other_clock).await.expect_err("doubted");
+        assert_eq!(store.clock_doubts().await.expect("readable").len(), 2);
+        assert!(store.clock_confirm(clock.now(), "cli:ann").await.expect("confirmed"));
+        for (watch, clock) in [(&mut one, &clock), (&mut other, &other_clock)] {
+            assert_eq!(watch.look(store, clock).await.expect("confirmed"), clock.now());
+        }
+        assert!(store.clock_doubts().await.expect("readable").is_empty());
+    }
+
+    #[test]
+    fn lives_of_one_machine_are_known() {
+        assert_eq!(machine("bursar@a-host-17-00ff"), machine("bursar@a-host-4711-0abc"));
+        assert_ne!(machine("bursar@a-host-17-00ff"), machine("bursar@b-host-17-00ff"));
+        assert_eq!(machine("serve"), "serve");
     }
 }

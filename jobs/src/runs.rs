@@ -56,6 +56,7 @@ impl<'a> RunOrder<'a> {
             asked_by,
             starts_at,
             retry_of,
+            one_at_a_time: false,
             covered,
             preview: None,
             held_for: None,
@@ -68,14 +69,18 @@ impl<'a> RunOrder<'a> {
 
 /// Opens a run of a sweep, if anything is due and none is under way.
 pub async fn open_sweep(office: &Office, job: &Registered, now: Timestamp) -> Result<Option<Run>, JobError> {
-    if (job.due_count)(office, now).await? == 0 || is_paused(office, job.name).await? {
+    let total = (job.due_count)(office, now).await?;
+    if total == 0 || is_paused(office, job.name).await? {
         return Ok(None);
     }
     let under_way = office.store.runs_unfinished().await?;
-    if under_way.iter().any(|run| run.job == job.name && run.starts_at <= now) {
+    if under_way.iter().any(|run| run.job == job.name && (run.asked_by == SCHEDULE || run.starts_at <= now)) {
         return Ok(None);
     }
-    open_run(office, job, &RunOrder::by(SCHEDULE, now), now).await
+    // Asked again as it is opened: another daemon looks at the same time.
+    let shards = shards_of_all(office).await?;
+    let new = RunOrder::by(SCHEDULE, now).of(job, now);
+    Ok(office.store.run_open(&NewRun { total, shards: &shards, one_at_a_time: true, ..new }).await?)
 }
 
 pub async fn is_paused(office: &Office, job: &str) -> Result<bool, JobError> {

@@ -23,6 +23,9 @@ const REWAKE_SECS: i64 = 60;
 /// Where other daemons may die, what they were at is looked after more often.
 const TAKE_OVER_SECS: i64 = 3;
 
+/// One daemon tries parked accounts; if it dies at that, they are tried again after this.
+const PARKED_CLAIM_SECS: i64 = 120;
+
 const COLLECTION: &str = crate::collect_payments::CollectPayments::NAME;
 
 /// What is next, of each job.
@@ -206,11 +209,12 @@ async fn sweep(office: &Office, job: &Registered, next: &mut Next, now: Timestam
 
 /// Tries parked accounts again: the slot of the job that parked them may be a month away. It is collection's work.
 async fn retry_parked(office: &Office, now: Timestamp) -> Result<usize, JobError> {
-    let accounts = office.store.parked_ready(now, u32::try_from(BATCH_ACCOUNTS).unwrap_or(u32::MAX)).await?;
+    if is_paused(office, COLLECTION).await? {
+        return Ok(0);
+    }
+    let (until, most) = (now.plus_secs(PARKED_CLAIM_SECS), u32::try_from(BATCH_ACCOUNTS).unwrap_or(u32::MAX));
+    let accounts = office.store.parked_claim(now, until, most).await?;
     if !accounts.is_empty() {
-        if is_paused(office, COLLECTION).await? {
-            return Ok(0);
-        }
         office.settle_and_collect(&accounts, now).await?;
     }
     Ok(accounts.len())

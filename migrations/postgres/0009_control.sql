@@ -16,9 +16,10 @@ create table job_controls (
     )
 );
 
--- A clock that jumped: while its row stands, nothing is settled.
+-- A clock that jumped: while its row stands, that daemon settles nothing.
 create table clock_doubts (
-    id bigint not null primary key check (id = 1),
+    -- Whose clock it is.
+    worker text collate "C" not null primary key,
     since bigint not null,
     -- What the clock said, and what it should have said.
     observed_at bigint not null,

@@ -16,9 +16,10 @@ create table job_controls (
     )
 ) strict, without rowid;
 
--- A clock that jumped: while its row stands, nothing is settled.
+-- A clock that jumped: while its row stands, that daemon settles nothing.
 create table clock_doubts (
-    id integer not null primary key check (id = 1),
+    -- Whose clock it is.
+    worker text not null primary key,
     since integer not null,
     -- What the clock said, and what it should have said.
     observed_at integer not null,
@@ -27,7 +28,7 @@ create table clock_doubts (
     confirmed_at integer,
     confirmed_by text,
     constraint clock_confirmation_is_whole check ((confirmed_at is null) = (confirmed_by is null))
-) strict;
+) strict, without rowid;
 
 -- What is held counts for all accounts, like a price list: whatever was decided before is decided again.
 create trigger held_run_moves_revision after insert on runs when new.state = 'held'

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use crate::{Result, StoreError};
 
 /// The place of a database. Printing it tells no password.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Address {
     Sqlite(PathBuf),
     Postgres(Box<PgConnectOptions>),
@@ -19,7 +19,7 @@ impl Address {
     /// Reads `sqlite:PATH` or `postgres://USER@HOST/DATABASE`. What a PostgreSQL address leaves out comes from
     /// libpq's variables and files (PGHOST, PGPASSWORD, ~/.pgpass).
     pub fn parse(url: &str) -> Result<Self> {
-        let unknown = || StoreError::UnknownUrl(without_password(url));
+        let unknown = || StoreError::UnknownUrl(harmless(url));
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options = PgConnectOptions::from_str(url).map_err(|_| unknown())?;
             return Ok(Self::Postgres(Box::new(options)));
@@ -42,6 +42,12 @@ impl Address {
     }
 }
 
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({self})")
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,31 +63,37 @@ impl fmt::Display for Address {
     }
 }
 
-/// Whether a PostgreSQL address carries a password.
+/// Whether a server's address carries a password, or what may be one.
 pub fn has_password(url: &str) -> bool {
     without_password(url) != url
 }
 
-/// The address with its password starred out.
+/// The address with its password starred out. A password may hold any letter, also those that end a host: all up to
+/// the last `@` is its user's.
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(end);
-    let authority = match authority.rsplit_once('@') {
-        Some((user, host)) => match user.split_once(':') {
-            Some((name, _)) => format!("{name}:***@{host}"),
-            None => format!("{user}@{host}"),
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) => match user.split_once(':') {
+            Some((name, _)) => (format!("{name}:***@"), rest),
+            None => (format!("{user}@"), rest),
         },
-        None => authority.to_owned(),
+        None => (String::new(), rest),
     };
-    let tail = match tail.split_once("password=") {
-        Some((front, secret)) => {
-            let rest = secret.find('&').map_or("", |end| &secret[end..]);
-            format!("{front}password=***{rest}")
-        }
-        None => tail.to_owned(),
+    let (place, options) = rest.split_once('?').map_or((rest, None), |(place, options)| (place, Some(options)));
+    let starred = |option: &str| match option.split_once('=') {
+        Some((name, _)) if name.contains('%') || name.to_lowercase().contains("pass") => format!("{name}=***"),
+        _ => option.to_owned(),
     };
-    format!("{scheme}://{authority}{tail}")
+    let options = options.map(|options| options.split('&').map(starred).collect::<Vec<_>>().join("&"));
+    format!("{scheme}://{user}{place}{}", options.map_or_else(String::new, |options| format!("?{options}")))
+}
+
+/// As much of what cannot be read as may be told: where there may be a password, no more than how it begins.
+fn harmless(url: &str) -> String {
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    let may_hide = scheme != "sqlite" && (url.contains(['@', '?']) || rest.contains(':'));
+    let begins = scheme.split(['@', '/', '?']).next().unwrap_or_default();
+    if may_hide { format!("{begins}:…") } else { url.to_owned() }
 }
 
 #[cfg(test)]
@@ -109,10 +121,35 @@ mod tests {
                 "postgres://u@h/d?sslmode=require&password=***&port=1",
             ),
             ("mysql://u:secret@h", "mysql://u:***@h"),
+            ("postgres://u:se/cr?et@h/d", "postgres://u:***@h/d"),
+            (
+                "postgres://u@h/d?password=secret&port=1&password=secret",
+                "postgres://u@h/d?password=***&port=1&password=***",
+            ),
+            ("postgres://u@h/d?p%61ssword=secret", "postgres://u@h/d?p%61ssword=***"),
         ] {
             assert_eq!(without_password(url), printed);
             assert!(has_password(url), "{url}");
         }
-        assert!(!has_password("postgres://u@h/d") && !has_password("sqlite:/a"));
+        assert!(!has_password("postgres://u@h/d?sslmode=require") && !has_password("sqlite:/a"));
+        let address = Address::parse("postgres://u:secret@h/d").expect("a server");
+        assert_eq!(format!("{address:?}"), "Address(postgres database d at h:5432)");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_without_what_may_be_a_password() {
+        for url in [
+            "postgres://u:secret",
+            "postgres://u:se/secret@h/d",
+            "postgres//u:secret@h/d",
+            "postgres:/u:secret@h/d",
+            "u:secret@h/d",
+            "mysql://u@h/d?password=secret",
+        ] {
+            match Address::parse(url) {
+                Ok(address) => assert!(!format!("{address} {address:?}").contains("secret"), "{url}: {address:?}"),
+                Err(error) => assert!(!error.to_string().contains("secret"), "{error}"),
+            }
+        }
     }
 }

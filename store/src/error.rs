@@ -45,6 +45,12 @@ pub enum StoreError {
     ClaimLost { run: i64, shard: u32 },
     #[error("{table} did not come out the same: {from} rows left and {to} arrived; nothing was moved")]
     NotTheSame { table: &'static str, from: u64, to: u64 },
+    #[error("these books went to {place}: nothing is changed here any more; give that as the `database`")]
+    Left { place: String },
+    #[error(
+        "these books are on their way to {place}: nothing is changed here; `bursar migrate` to there goes on with it"
+    )]
+    Leaving { place: String },
     #[error("the commit was cut off on purpose: nothing was written")]
     CutOff,
     #[error("the queue refused: {0}")]

@@ -59,7 +59,7 @@ pub use error::StoreError;
 pub use imports::{ArrivingAccount, Brought, GivenUp, Import};
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};
-pub use moving::{MovedTable, TABLES};
+pub use moving::{Move, MoveState, MovedTable, TABLES};
 pub use numbers::Unnumbered;
 pub use open::{Opening, Store};
 pub use pages::{AccountRow, InvoiceState, ServiceFilter, ServiceRow};

@@ -3,8 +3,10 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::sql::{self, Builder, Dialect, Row, RowValues, Transaction, Value, Work};
-use crate::{Result, Store, StoreError};
+use rules::Timestamp;
+
+use crate::sql::{self, Builder, Dialect, Row, RowValues, Source, Transaction, Value, Work};
+use crate::{Result, Store, StoreError, postgres};
 
 /// Every table with its key, parents before what points to them. Closed months come late, for nothing comes into one;
 /// last is what the rows before it move by themselves.
@@ -27,7 +29,7 @@ pub const TABLES: [(&str, &[&str]); 26] = [
     ("outages", &["since"]),
     ("heartbeats", &["id"]),
     ("job_controls", &["job"]),
-    ("clock_doubts", &["id"]),
+    ("clock_doubts", &["worker"]),
     ("imports", &["hash"]),
     ("account_details", &["account_id"]),
     ("brought_in_invoices", &["account_id", "number"]),
@@ -47,6 +49,24 @@ const ROWS: i64 = 2_000;
 
 const COLUMNS: &str = "select column_name::text, data_type::text from information_schema.columns
     where table_schema = current_schema() and table_name = $1 order by ordinal_position";
+
+/// A move of these books, as either side notes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Move {
+    /// The same on both sides.
+    pub id: String,
+    pub state: MoveState,
+    /// The other side.
+    pub place: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MoveState {
+    /// They may have arrived already: the other side knows.
+    Leaving,
+    Left,
+    Arrived,
+}
 
 /// A table that was moved, for whoever waits.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,9 +97,50 @@ struct Sum {
 }
 
 impl Store {
+    /// The move that these books are in, or were.
+    pub async fn moved(&self) -> Result<Option<Move>> {
+        read(self.readers()).await
+    }
+
+    /// The same for certain: a move into these books that has not come to its end is waited for.
+    pub async fn moved_for_certain(&self) -> Result<Option<Move>> {
+        let mut transaction = self.write().await?;
+        read(&mut transaction).await
+    }
+
+    /// From here on nobody changes these books; again is no harm.
+    pub async fn move_begin(&self, id: &str, place: &str, now: Timestamp) -> Result<()> {
+        let begun = sql::query(
+            "insert into moves (id, move, state, place, began_at) values (1, $1, 'leaving', $2, $3)
+            on conflict (id) do nothing",
+        );
+        self.note_move(begun.bind(id).bind(place).bind(now.secs())).await
+    }
+
+    /// They are where they went.
+    pub async fn move_end(&self) -> Result<()> {
+        self.note_move(sql::query("update moves set state = 'left' where state = 'leaving'")).await
+    }
+
+    /// Nothing of them arrived: they may be changed here again.
+    pub async fn move_take_back(&self) -> Result<()> {
+        self.note_move(sql::query("delete from moves where state = 'leaving'")).await
+    }
+
+    async fn note_move(&self, note: sql::Statement<'_>) -> Result<()> {
+        let mut transaction = self.writer().begin_to_write(postgres::ALONE).await?;
+        note.execute(&mut transaction).await?;
+        transaction.commit().await
+    }
+
     /// Moves all of these books into empty ones of the other kind, or nothing of them; `done` hears of each table.
-    /// Nobody may write to them meanwhile.
-    pub async fn move_to(&self, other: &Self, mut done: impl FnMut(MovedTable)) -> Result<()> {
+    /// Nobody changes them meanwhile, since [`Store::move_begin`].
+    pub async fn move_to(
+        &self,
+        other: &Self,
+        (id, from_place, now): (&str, &str, Timestamp),
+        mut done: impl FnMut(MovedTable),
+    ) -> Result<()> {
         let mut from = self.snapshot().await?;
         let mut to = other.write().await?;
         for (name, key) in TABLES {
@@ -104,7 +165,31 @@ impl Store {
             }
             done(MovedTable { table: name, rows: sent.rows });
         }
+        let arrived =
+            sql::query("insert into moves (id, move, state, place, began_at) values (1, $1, 'arrived', $2, $3)");
+        arrived.bind(id).bind(from_place).bind(now.secs()).execute(&mut to).await?;
         to.commit().await
+    }
+}
+
+async fn read<'c>(source: impl Into<Source<'c>>) -> Result<Option<Move>> {
+    let row = sql::query_as("select move, state, place from moves").fetch_optional(source).await?;
+    Ok(row.map(|(id, state, place): (String, String, String)| {
+        let state = match state.as_str() {
+            "leaving" => MoveState::Leaving,
+            "left" => MoveState::Left,
+            _ => MoveState::Arrived,
+        };
+        Move { id, state, place }
+    }))
+}
+
+/// Refuses a change to books that are elsewhere. They only ever leave a file.
+pub async fn refuse_moved<'c>(source: impl Into<Source<'c>>) -> Result<()> {
+    match read(source).await? {
+        Some(Move { state: MoveState::Left, place, .. }) => Err(StoreError::Left { place }),
+        Some(Move { state: MoveState::Leaving, place, .. }) => Err(StoreError::Leaving { place }),
+        Some(Move { state: MoveState::Arrived, .. }) | None => Ok(()),
     }
 }
 
@@ -197,7 +282,8 @@ mod tests {
 
     #[test]
     fn every_table_is_moved() {
-        let moved: BTreeSet<&str> = TABLES.iter().map(|(name, _)| *name).collect();
+        // What is noted of the move itself is each side's own.
+        let moved: BTreeSet<&str> = TABLES.iter().map(|(name, _)| *name).chain(["moves"]).collect();
         for dialect in [Dialect::Sqlite, Dialect::Postgres] {
             let lines = schema::texts(dialect).flat_map(str::lines);
             let made = lines.filter_map(|line| line.strip_prefix("create table ")?.split_whitespace().next());

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::address::Address;
 use crate::queue::Queue;
 use crate::sql::{self, Dialect, Pool, Transaction};
-use crate::{Result, StoreError, postgres, schema, sqlite};
+use crate::{Result, StoreError, moving, postgres, schema, sqlite};
 
 /// Whether a commit outlives a power failure. Only a scratch database goes without.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +26,7 @@ pub enum Role {
 }
 
 /// How a database is opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Opening {
     /// Creates and migrates the database, as of this second; else it must be there and up to date.
     migrate_at: Option<Timestamp>,
@@ -116,21 +116,36 @@ impl Store {
             None => schema::check(&writer, &address).await?,
         }
         let readers = pool(&address, Role::Reader, &opening).await?;
+        if opening.migrate_at.is_some() {
+            moving::refuse_moved(&readers).await?;
+        }
         let queue = match &opening.queue {
             Some(name) => Some(Queue::open(name, opening.redis.as_deref()).await?),
             None => None,
+        };
+        // Whoever serves makes the queue. If it is elsewhere, a wake that nobody is told of is found by the next look.
+        let beside = opening.migrate_at.is_none();
+        let queue = match queue {
+            Some(queue) if beside && !queue.is_there(&readers).await? => None,
+            queue => queue,
         };
         let inner = Inner { writer, readers, queue, cut_after: Mutex::new(None) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Whether nothing was ever put in: no account, no price list and no run.
+    /// Whether nothing was ever put in: no account, no price list and no run, and no daemon served it.
     pub async fn is_empty(&self) -> Result<bool> {
         let empty = sql::query_scalar(
             "select not (exists (select 1 from accounts) or exists (select 1 from price_lists)
-                or exists (select 1 from runs))",
+                or exists (select 1 from runs) or exists (select 1 from heartbeats)
+                or exists (select 1 from job_controls) or exists (select 1 from clock_doubts))",
         );
         empty.fetch_one(self.readers()).await
+    }
+
+    /// Refuses what is to change books that are elsewhere now.
+    pub async fn refuse_moved(&self) -> Result<()> {
+        moving::refuse_moved(self.readers()).await
     }
 
     /// Whether other daemons may work on the same books.
@@ -183,6 +198,14 @@ impl Store {
     }
 
     async fn begin_to_write(&self, lock: &'static str) -> Result<Transaction> {
+        let mut transaction = self.begun_to_write(lock).await?;
+        if let Transaction::Sqlite(_) = transaction {
+            moving::refuse_moved(&mut transaction).await?;
+        }
+        Ok(transaction)
+    }
+
+    async fn begun_to_write(&self, lock: &'static str) -> Result<Transaction> {
         let mut begun = pin!(self.writer().begin_to_write(lock));
         loop {
             match (timeout(postgres::PATIENCE, &mut begun).await, self.readers()) {

@@ -41,6 +41,21 @@ impl Store {
         Ok(ids.into_iter().map(AccountId).collect())
     }
 
+    /// The same, for whoever tries them now: the others find their next try at `until`.
+    pub async fn parked_claim(&self, now: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<AccountId>> {
+        let ready: Vec<i64> = self.parked_ready(now, limit).await?.into_iter().map(|account| account.0).collect();
+        if ready.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.write_beside().await?;
+        let claim = "update parked set next_try_at = $3 where account_id = any($1) and next_try_at <= $2
+            returning account_id";
+        let claimed = sql::query_scalar(claim).bind(ready).bind(now.secs()).bind(until.secs());
+        let claimed: Vec<i64> = claimed.fetch_all(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(claimed.into_iter().map(AccountId).collect())
+    }
+
     /// Parks an account, or counts one more try of a parked one; how many there were.
     pub async fn park(&self, account: AccountId, error: &str, now: Timestamp, next_try_at: Timestamp) -> Result<u32> {
         let mut transaction = self.write_beside().await?;

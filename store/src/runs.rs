@@ -56,6 +56,8 @@ pub struct NewRun<'a> {
     pub starts_at: Timestamp,
     /// The run whose place it takes.
     pub retry_of: Option<RunId>,
+    /// It is opened only if no other run of its job by the same asker is unfinished, nor one that began.
+    pub one_at_a_time: bool,
     /// Older slots that this run makes up for.
     pub covered: &'a [Timestamp],
     /// What it would do, as JSON.
@@ -269,15 +271,19 @@ impl Store {
     /// Finishes runs whose shards are all done, which an older program left unfinished when it was killed; how
     /// many there were.
     pub async fn runs_heal(&self, now: Timestamp) -> Result<u64> {
-        let mut transaction = self.write().await?;
         let broken: Vec<i64> = sql::query_scalar(
             "select id from runs where state in ('queued', 'running', 'held') and state <> 'held'
                 and exists (select 1 from run_shards where run_id = runs.id)
                 and not exists (select 1 from run_shards where run_id = runs.id and state <> 'done')
             order by id",
         )
-        .fetch_all(&mut transaction)
+        .fetch_all(self.readers())
         .await?;
+        // Mostly there is none, and nobody is kept waiting. A shard that is done stays so.
+        if broken.is_empty() {
+            return Ok(0);
+        }
+        let mut transaction = self.write().await?;
         let mut healed = 0;
         for id in broken {
             healed += u64::from(finish(&mut transaction, RunId(id), RunEnd::Done, now).await?);
@@ -287,7 +293,19 @@ impl Store {
     }
 }
 
+/// Whether a run of the job is under way; two clocks may not agree on whether one that was opened has begun.
+async fn is_under_way(connection: &mut Transaction, new: &NewRun<'_>) -> Result<bool> {
+    let unfinished = sql::query_scalar(
+        "select exists (select 1 from runs where state in ('queued', 'running', 'held') and job = $1
+            and (asked_by = $2 or starts_at <= $3))",
+    );
+    unfinished.bind(new.job).bind(new.asked_by).bind(new.now.secs()).fetch_one(connection).await
+}
+
 async fn open_one(connection: &mut Transaction, new: &NewRun<'_>) -> Result<Option<RunId>> {
+    if new.one_at_a_time && is_under_way(connection, new).await? {
+        return Ok(None);
+    }
     let id: Option<i64> = sql::query_scalar(
         "insert into runs (job, slot, asked_by, state, opened_at, total, done, moved, counts, due_kind, slots,
             starts_at, retry_of, preview, held_for)

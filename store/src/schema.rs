@@ -27,7 +27,7 @@ macro_rules! migrations {
 }
 
 /// An applied one is never edited; the next one corrects it.
-const MIGRATIONS: [Migration; 11] = migrations! {
+const MIGRATIONS: [Migration; 12] = migrations! {
     1 "accounts" "0001_accounts.sql",
     2 "runs" "0002_runs.sql",
     3 "invoices" "0003_invoices.sql",
@@ -39,6 +39,7 @@ const MIGRATIONS: [Migration; 11] = migrations! {
     9 "control" "0009_control.sql",
     10 "imports" "0010_imports.sql",
     11 "corrections" "0011_corrections.sql",
+    12 "moves" "0012_moves.sql",
 };
 
 /// The schema that this program needs.
@@ -105,6 +106,15 @@ async fn apply(transaction: &mut Transaction, migration: &Migration, now: Timest
         .execute(transaction)
         .await?;
     Ok(())
+}
+
+/// Whether the schema is still the one that this program knows.
+pub async fn check_newest(transaction: &mut Transaction) -> Result<()> {
+    let newest = sql::query_scalar("select max(version) from bursar_migrations");
+    match newest.fetch_one(transaction).await? {
+        found if found > KNOWN => Err(StoreError::SchemaTooNew { found, known: KNOWN }),
+        _ => Ok(()),
+    }
 }
 
 /// The newest migration applied; 0 of an empty database.

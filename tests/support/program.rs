@@ -124,9 +124,14 @@ impl Daemon {
     }
 
     /// SIGTERM; how it ended, and all that it logged.
-    pub fn terminate(mut self) -> (Option<i32>, String) {
+    pub fn terminate(self) -> (Option<i32>, String) {
         let kill = format!("kill -TERM {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
+        self.ended()
+    }
+
+    /// How it ended by itself, and all that it logged.
+    pub fn ended(mut self) -> (Option<i32>, String) {
         let mut status = None;
         wait_until("the daemon has stopped", || {
             status = self.child.try_wait().expect("the daemon");

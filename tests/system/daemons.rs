@@ -3,9 +3,9 @@
 use std::fs;
 
 use crate::support::faults::{ON_POSTGRES, WITH_REDIS, play};
-use crate::support::program::{Daemon, run, wait_until};
+use crate::support::program::{Daemon, json_on, run, wait_until};
 use crate::support::scenarios::{all, expected, same};
-use crate::support::servers::new_database;
+use crate::support::servers::{Server, new_database, sql};
 
 const ACCOUNTS: u64 = 400;
 
@@ -44,4 +44,59 @@ fn a_daemon_that_only_answers_runs_no_jobs() {
     let (status, log) = answers.terminate();
     assert_eq!(status, Some(0), "{log}");
     assert!(!log.contains("run opened"), "{log}");
+}
+
+/// Commands beside daemons whose queue is a Redis find it, or do without.
+#[test]
+fn commands_go_by_the_queue_of_the_configuration() {
+    let (redis, url) = (Server::redis(), new_database());
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("bursar.toml");
+    let text = format!("database = \"{url}\"\n[queue]\nurl = \"redis://127.0.0.1:{}\"\n", redis.port);
+    fs::write(&config, text).expect("written");
+    let config = config.to_str().expect("UTF-8");
+    let daemon = Daemon::start(&["--config", config]);
+    wait_until("the daemon lives", || json_on(&url, "clock show")["last_alive"].is_string());
+    for place in [["--config", config], ["--database-url", url.as_str()]] {
+        let asked = run(&[&["jobs", "enqueue", "verify_books"][..], &place].concat());
+        assert_eq!(asked.status, Some(0), "{place:?}: {}", asked.err);
+        // As if its preview had been beyond the band.
+        let held = "update runs set state = 'held', held_for = 'test' where id = (select max(id) from runs)
+            and state = 'queued' returning id";
+        let later = ["jobs", "enqueue", "verify_books", "--at", "2100-01-01T00:00:00Z"];
+        let asked = run(&[&later[..], &place].concat());
+        assert_eq!(asked.status, Some(0), "{place:?}: {}", asked.err);
+        let id = sql(&url, held);
+        let released = run(&[&["runs", "release", &id, "--yes"][..], &place].concat());
+        assert_eq!(released.status, Some(0), "{place:?}: {}", released.err);
+    }
+    let done = "select count(*) from runs where job = 'verify_books' and state = 'done' and asked_by like 'cli:%'";
+    wait_until("what was asked for is done", || sql(&url, done) == "2");
+    assert_eq!(daemon.terminate().0, Some(0));
+}
+
+/// A connection that is cut is made anew, and with it whoever listens.
+#[test]
+fn a_daemon_listens_again_after_a_cut() {
+    let url = new_database();
+    let daemon = Daemon::start(&["--database-url", &url]);
+    let listens = || sql(&url, "select count(*) from pg_stat_activity where query ilike 'listen%'") == "1";
+    for _ in 0..3 {
+        wait_until("it listens", listens);
+        let cut = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where query ilike 'listen%'";
+        sql(&url, cut);
+    }
+    wait_until("it listens again", listens);
+    assert_eq!(daemon.terminate().0, Some(0));
+}
+
+/// A newer program migrates the books while an older one runs: that one ends, and says why.
+#[test]
+fn a_daemon_that_is_left_behind_ends() {
+    let url = new_database();
+    let daemon = Daemon::start(&["--database-url", &url]);
+    sql(&url, "insert into bursar_migrations values (99, 'later', 0)");
+    let (status, log) = daemon.ended();
+    assert_eq!(status, Some(1), "{log}");
+    assert!(log.contains("use the newer program"), "{log}");
 }

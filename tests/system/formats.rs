@@ -68,6 +68,7 @@ impl Host {
                 asked_by: "test",
                 starts_at: now,
                 retry_of: None,
+                one_at_a_time: false,
                 covered: &[],
                 preview: None,
                 held_for: Some("twice as much"),

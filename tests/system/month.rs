@@ -116,17 +116,17 @@ fn a_clock_that_jumps(machine: &mut Machine) {
     assert!(refused.err.contains("bursar clock confirm"), "{refused:?}");
     assert_eq!(machine.run(&["doctor"]).status, Some(1));
     machine.jump(-40 * rules::DAY);
-    wait_until("the clock is believed again", || machine.json(&["clock", "show"])["doubt"].is_null());
+    wait_until("the clock is believed again", || machine.json(&["clock", "show"])["doubts"][0].is_null());
     assert_eq!(ledger(machine).len(), before);
     // A restart does not forget a doubt.
     machine.jump(2 * rules::HOUR);
-    wait_until("the daemon doubts its clock", || !machine.json(&["clock", "show"])["doubt"].is_null());
+    wait_until("the daemon doubts its clock", || !machine.json(&["clock", "show"])["doubts"][0].is_null());
     machine.stop();
     machine.jump(rules::HOUR);
     machine.start();
-    assert!(!machine.json(&["clock", "show"])["doubt"].is_null());
+    assert!(!machine.json(&["clock", "show"])["doubts"][0].is_null());
     assert_eq!(machine.json(&["clock", "confirm"])["confirmed"], true);
-    wait_until("the clock is believed again", || machine.json(&["clock", "show"])["doubt"].is_null());
+    wait_until("the clock is believed again", || machine.json(&["clock", "show"])["doubts"][0].is_null());
     wait_until("commands are taken", || machine.run(&["doctor"]).status == Some(0));
     machine.assert_verified();
 }

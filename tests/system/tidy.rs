@@ -13,8 +13,13 @@ use sources::{Source, all_sources, modules};
 use crate::support::program::repository;
 
 /// Who speaks to a database beside the store: floors of benchmarks, and tests that are a database's admin.
-const SPEAK_SQL: [&str; 4] =
-    ["benches/src/midnight/", "tests/support/faults.rs", "tests/support/servers.rs", "tests/system/migrate.rs"];
+const SPEAK_SQL: [&str; 5] = [
+    "benches/src/midnight/",
+    "tests/support/faults.rs",
+    "tests/support/servers.rs",
+    "tests/system/daemons.rs",
+    "tests/system/migrate.rs",
+];
 
 /// Asserts that nothing was found, and lists what was.
 pub fn none(rule: &str, found: &[String]) {

@@ -90,6 +90,7 @@ impl Books {
     /// silence must record it before anything in it is settled (rule 11.8).
     pub async fn office_for_changes(&self) -> anyhow::Result<Office> {
         let office = self.office().await?;
+        office.store.refuse_moved().await?;
         refuse_doubted_clock(&office.store).await?;
         refuse_silent(&office, office.store.last_alive().await?)?;
         Ok(office)
@@ -99,6 +100,7 @@ impl Books {
     /// them waits for its silence to be recorded.
     pub async fn office_for_arrivals(&self) -> anyhow::Result<Office> {
         let office = self.office().await?;
+        office.store.refuse_moved().await?;
         refuse_doubted_clock(&office.store).await?;
         match office.store.last_alive().await? {
             None => {}
@@ -132,12 +134,13 @@ async fn open(config: &Config) -> anyhow::Result<Store> {
     if let Some(file) = Address::parse(&config.database)?.file() {
         refuse_anothers(file)?;
     }
-    Ok(Store::open(&config.database, Opening::beside().with_queue(QUEUE)).await?)
+    let opening = Opening::beside().with_queue(QUEUE).with_redis(config.queue.as_deref());
+    Ok(Store::open(&config.database, opening).await?)
 }
 
-/// While the daemon doubts its clock, nothing is changed by it.
+/// While a daemon doubts its clock, nothing is changed by anybody's.
 pub async fn refuse_doubted_clock(store: &Store) -> anyhow::Result<()> {
-    match store.clock_doubt().await? {
+    match store.clock_doubts().await?.first() {
         None => Ok(()),
         Some(doubt) => {
             let jump = Jump { observed: doubt.observed_at, expected: doubt.expected_at };

@@ -3,6 +3,8 @@
 use clap::Subcommand;
 use serde_json::json;
 
+use store::ClockDoubt;
+
 use crate::cli::author::author;
 use crate::cli::books::{Books, NotNow};
 use crate::cli::{DONE, Format};
@@ -31,21 +33,24 @@ enum ClockCommand {
 pub async fn run(args: ClockArgs) -> anyhow::Result<u8> {
     let store = args.books.store().await?;
     let now = ::jobs::Clock::system().now();
-    let (doubt, alive) = (store.clock_doubt().await?, store.last_alive().await?);
+    let (doubts, alive) = (store.clock_doubts().await?, store.last_alive().await?);
     match args.command {
         ClockCommand::Show => {
             let told = alive.map_or_else(|| "never".to_owned(), |alive| alive.to_string());
             let mut text = format!("The clock says {now}; a daemon was alive last at {told}.");
-            if let Some(doubt) = &doubt {
-                let (observed, expected) = (doubt.observed_at, doubt.expected_at);
-                text += &format!("\nIt is in doubt: it said {observed} and should have said {expected}.");
+            for ClockDoubt { worker, observed_at, expected_at, .. } in &doubts {
+                text +=
+                    &format!("\n{worker} doubts its own: it said {observed_at} and should have said {expected_at}.");
+            }
+            if !doubts.is_empty() {
                 text += &format!("\nIf {now} is right, say so: bursar clock confirm");
             }
-            let doubt = doubt.map(|doubt| {
+            let doubts = doubts.iter().map(|doubt| {
                 let (observed, expected) = (written(doubt.observed_at), written(doubt.expected_at));
-                json!({ "observed": observed, "expected": expected })
+                json!({ "worker": doubt.worker, "observed": observed, "expected": expected })
             });
-            let json = json!({ "now": written(now), "last_alive": written(alive), "doubt": doubt });
+            let doubts: Vec<_> = doubts.collect();
+            let json = json!({ "now": written(now), "last_alive": written(alive), "doubts": doubts });
             args.format.print(&json, &text)?;
         }
         ClockCommand::Confirm => {
@@ -53,7 +58,8 @@ pub async fn run(args: ClockArgs) -> anyhow::Result<u8> {
                 return Err(NotNow("nobody doubts the clock".to_owned()).into());
             }
             let json = json!({ "confirmed": true, "now": written(now) });
-            args.format.print(&json, &format!("Confirmed: it is {now}. The daemon goes on within a second."))?;
+            args.format
+                .print(&json, &format!("Confirmed: it is {now}. Whoever doubted it goes on within a second."))?;
         }
     }
     Ok(DONE)

@@ -6,7 +6,7 @@ use std::path::Path;
 use ::jobs::{Clock, JOBS, Office, Registered, Wakes, next_slot};
 use rules::Timestamp;
 use serde_json::json;
-use store::{Address, Import, JobControl, Run, RunState, Shard};
+use store::{Address, ClockDoubt, Import, JobControl, Run, RunState, Shard};
 
 use crate::cli::books::{ALIVE_SECS, Books};
 use crate::cli::import::{HASH_START, unfinished_import};
@@ -108,13 +108,13 @@ async fn alive(office: &Office, now: Timestamp, findings: &mut Findings) -> anyh
         Some(last) => findings.ill("daemon", format!("not alive since {last}"), "start `bursar serve`"),
         None => findings.ill("daemon", "it never ran on these books", "start `bursar serve`"),
     }
-    match office.store.clock_doubt().await? {
-        None => findings.well("clock", format!("{now}, not in doubt")),
-        Some(doubt) => findings.ill(
-            "clock",
-            format!("in doubt: it said {} instead of {}", doubt.observed_at, doubt.expected_at),
-            format!("put it right; if {now} is right: bursar clock confirm"),
-        ),
+    let doubts = office.store.clock_doubts().await?;
+    for ClockDoubt { worker, observed_at, expected_at, .. } in &doubts {
+        let found = format!("{worker} doubts its own: it said {observed_at} instead of {expected_at}");
+        findings.ill("clock", found, format!("put it right; if {now} is right: bursar clock confirm"));
+    }
+    if doubts.is_empty() {
+        findings.well("clock", format!("{now}, not in doubt"));
     }
     Ok(())
 }
@@ -260,6 +260,7 @@ mod tests {
             asked_by: "test",
             starts_at: at(0),
             retry_of: None,
+            one_at_a_time: false,
             covered: &[],
             preview: None,
             held_for: None,

@@ -1,11 +1,12 @@
 //! The daemon's configuration, `bursar.toml`. Every key has a default; `config/bursar.toml` tells why.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use jobs::Band;
 use rules::Policy;
-use store::Address;
+use store::{Address, without_password};
 use tracing_subscriber::EnvFilter;
 
 use super::document::{self, Format, Node};
@@ -22,7 +23,7 @@ const MOST_GROWTH_PERCENT: u32 = 10_000;
 
 const DEFAULT_PORT: u16 = 8484;
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// `sqlite:` and a path, or a PostgreSQL URL, which may carry a password: never to be printed.
     pub database: String,
@@ -49,6 +50,16 @@ pub struct Log {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = self.queue.as_deref().map(without_password);
+        let mut shown = f.debug_struct("Config");
+        shown.field("database", &without_password(&self.database)).field("queue", &queue);
+        shown.field("listen", &self.listen).field("log", &self.log).field("policy", &self.policy);
+        shown.field("band", &self.band).field("price_files", &self.price_files).finish()
+    }
 }
 
 impl Default for Config {
@@ -143,7 +154,8 @@ fn queue(value: &Value<'_>) -> Option<Option<String>> {
         let url = words::text(value)?;
         match url.starts_with("redis://") || url.starts_with("unix://") {
             true => Some(Some(url)),
-            false => value.refuse("it is the URL of a Redis, like \"redis://127.0.0.1:6379\""),
+            // What stands here may hold a password.
+            false => value.fail("it must be the URL of a Redis, like \"redis://127.0.0.1:6379\", without TLS"),
         }
     })
 }
@@ -245,6 +257,13 @@ mod tests {
         assert_eq!((config.database.as_str(), config.queue.as_deref()), (server, Some("redis://[::1]:6379")));
         let refused = parsed("[queue]\nurl = \"amqp://localhost\"").expect_err("no Redis").to_string();
         assert!(refused.contains("queue.url: ") && refused.contains("the URL of a Redis"), "{refused}");
+        for text in ["database = \"mysql://u:se/cret@h/d\"", "[queue]\nurl = \"rediss://:se/cret@h\""] {
+            let refused = parsed(text).expect_err(text).to_string();
+            assert!(!refused.contains("cret"), "{refused}");
+        }
+        let text = "database = \"postgres://u:secret@h/d\"\n[queue]\nurl = \"redis://:secret@h\"";
+        let shown = format!("{:?}", parsed(text).expect("a configuration"));
+        assert!(!shown.contains("secret"), "{shown}");
     }
 
     #[test]

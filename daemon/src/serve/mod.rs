@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jobs::{Clock, ClockWatch, JOBS, JobError, Office, Scheduler, Stopwatch, Ticked};
 use providers::Cards;
-use store::{Address, Opening, Store};
+use store::{Address, Opening, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -93,7 +93,7 @@ impl Server {
         let store = Store::open(&config.database, opening).await?;
         store.queue_setup().await?;
         load_price_lists(&store, config, now).await?;
-        let mut watch = ClockWatch::start(&store, &clock).await?;
+        let mut watch = ClockWatch::start(&store, &clock, &worker).await?;
         // Known before anything is settled, by a clock that is believed.
         match watch.look(&store, &clock).await {
             Ok(now) => {
@@ -132,13 +132,13 @@ impl Server {
     /// Runs until the office's stop is asked for, and closes the books.
     pub async fn run(mut self) -> anyhow::Result<()> {
         if self.role == Role::Http {
-            self.office.stop.asked().await;
+            self.only_watch().await;
             self.http.abort();
             self.office.store.close().await;
             return Ok(());
         }
         let workers = tokio::spawn(workers::supervise(self.desk.clone()));
-        self.schedule().await;
+        let ended = self.schedule().await;
         tracing::info!("draining");
         let stop_began = Stopwatch::start();
         if tokio::time::timeout(DRAIN, workers).await.is_err() {
@@ -149,7 +149,7 @@ impl Server {
             tracing::warn!("the database was too busy to be closed: its log is read at the next start");
         }
         tracing::info!(took_ms = stop_began.elapsed().as_millis(), "stopped");
-        Ok(())
+        ended
     }
 
     /// Says for the last time that somebody is alive, unless the clock is in doubt.
@@ -162,8 +162,9 @@ impl Server {
         self.office.store.close().await;
     }
 
-    /// Ticks each second, and at once when money waits for a card.
-    async fn schedule(&mut self) {
+    /// Ticks each second, and at once when money waits for a card, until the stop or until a newer program has
+    /// migrated the books.
+    async fn schedule(&mut self) -> anyhow::Result<()> {
         let stop = self.office.stop.clone();
         let mut scheduler = Scheduler::new(&self.worker, self.office.clock.now());
         let mut purge_at = scheduler.next();
@@ -176,6 +177,10 @@ impl Server {
                     }
                     let ticked = scheduler.tick(&self.office, now).await;
                     note(&ticked);
+                    if let Some(error) = outdated(&ticked) {
+                        stop.ask();
+                        anyhow::bail!("{error}");
+                    }
                     if purge_at <= now && self.purge(now).await {
                         purge_at = now.plus_secs(rules::DAY);
                     }
@@ -190,6 +195,23 @@ impl Server {
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 () = self.desk.nudged() => scheduler.nudge(),
+                () = stop.asked() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs no jobs; that its clock is right again is for it to say.
+    async fn only_watch(&mut self) {
+        let stop = self.office.stop.clone();
+        while !stop.is_asked() {
+            if let Err(error) = self.watch.look(&self.office.store, &self.office.clock).await {
+                self.doubt(error);
+            } else {
+                self.health.ticked(&[]);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
                 () = stop.asked() => {}
             }
         }
@@ -216,6 +238,13 @@ impl Server {
             }
         }
     }
+}
+
+fn outdated(ticked: &Ticked) -> Option<&StoreError> {
+    ticked.problems.iter().find_map(|(_, problem)| match problem {
+        JobError::Store(error @ StoreError::SchemaTooNew { .. }) => Some(error),
+        _ => None,
+    })
 }
 
 /// Where many daemons serve, each life has a name of its own.

@@ -191,7 +191,7 @@ async fn run_worker(desk: Arc<Desk>, health: Arc<Health>) -> Result<(), WorkerEr
     match desk.office.store.wakes() {
         None => std::future::pending().await,
         Some(Wakes::Sqlite(wakes)) => worker!(wakes.poll_with_interval(POLL), desk, health).run().await,
-        Some(Wakes::Postgres(wakes)) => worker!(wakes.with_pubsub(), desk, health).run().await,
+        Some(Wakes::Postgres(wakes)) => worker!(wakes, desk, health).run().await,
         Some(Wakes::Redis(wakes)) => worker!(wakes.poll_with_interval(POLL), desk, health).run().await,
     }
 }

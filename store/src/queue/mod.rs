@@ -7,7 +7,6 @@ mod sqlite;
 
 use std::time::Duration;
 
-use apalis_postgres::PostgresStorage;
 use apalis_redis::RedisStorage;
 use apalis_sqlite::SqliteStorage;
 use rules::Timestamp;
@@ -55,12 +54,21 @@ impl Queue {
         };
         Ok(Self { name: name.to_owned(), redis })
     }
+
+    /// Whether it was made already; a Redis needs no making.
+    pub async fn is_there(&self, readers: &Pool) -> Result<bool> {
+        match (&self.redis, readers) {
+            (Some(_), _) => Ok(true),
+            (None, Pool::Sqlite(_)) => sqlite::is_there(readers).await,
+            (None, Pool::Postgres(_)) => postgres::is_there(readers).await,
+        }
+    }
 }
 
 /// The queue as apalis' workers take from it; each task is a [`Wake`] in JSON.
 pub enum Wakes {
     Sqlite(SqliteStorage<serde_json::Value>),
-    Postgres(PostgresStorage<serde_json::Value>),
+    Postgres(postgres::Listening),
     Redis(RedisStorage<serde_json::Value>),
 }
 
@@ -80,7 +88,7 @@ impl Store {
         Some(match (&queue.redis, self.writer()) {
             (Some(redis), _) => Wakes::Redis(redis.storage(&queue.name)),
             (None, Pool::Sqlite(pool)) => Wakes::Sqlite(sqlite::storage(pool, &queue.name)),
-            (None, Pool::Postgres(pool)) => Wakes::Postgres(postgres::storage(pool, &queue.name)),
+            (None, Pool::Postgres(pool)) => Wakes::Postgres(postgres::listening(pool, &queue.name)),
         })
     }
 

@@ -1,7 +1,12 @@
 //! The queue in the books' own PostgreSQL, in apalis' schema; workers hear of a wake by LISTEN.
 
+use std::time::Duration;
+
+use apalis_core::backend::ext::poll_strategy::{PollWith, Strategy};
 use apalis_core::task::builder::TaskBuilder;
-use apalis_postgres::{Config, PgTask, PostgresStorage, queries};
+use apalis_postgres::{Config, PgTask, PostgresStorage, Pubsub, queries};
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use rules::Timestamp;
 use sqlx::{PgConnection, PgPool};
 
@@ -12,6 +17,8 @@ use crate::sql::{self, Pool};
 /// Always past: when a wake is due is the books' to say, not the difference between two machines' clocks.
 const AT_ONCE: u64 = 1;
 
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Its migrations are kept apart from ours, in `_sqlx_migrations`.
 pub async fn set_up(pool: &PgPool) -> Result<()> {
     let mut migrations = PostgresStorage::migrations();
@@ -19,7 +26,23 @@ pub async fn set_up(pool: &PgPool) -> Result<()> {
     migrations.run(pool).await.map_err(refused)
 }
 
-pub fn storage(pool: &PgPool, queue: &str) -> PostgresStorage<serde_json::Value> {
+pub async fn is_there(readers: &Pool) -> Result<bool> {
+    sql::query_scalar("select to_regclass('apalis.jobs') is not null").fetch_one(readers).await
+}
+
+/// The queue with when to look into it.
+pub type Listening = PollWith<PostgresStorage<serde_json::Value>, Strategy>;
+
+/// Hears of wakes, and looks by itself in between: of notifications that come together it hears one, and a connection
+/// that is cut is silent until the next look listens anew.
+pub fn listening(pool: &PgPool, queue: &str) -> Listening {
+    let (connections, name) = (pool.clone(), queue.to_owned());
+    let notified = stream::repeat_with(move || Pubsub::new(connections.clone(), name.clone())).flatten();
+    // The interval first: whichever is ready keeps those behind it from being asked.
+    PollWith::new(storage(pool, queue), Strategy::new().interval(LOOK).stream(notified))
+}
+
+fn storage(pool: &PgPool, queue: &str) -> PostgresStorage<serde_json::Value> {
     let config = Config::default()
         .queue(queue)
         .batch_size(WAKES_AT_ONCE)

@@ -27,6 +27,11 @@ pub async fn set_up(pool: &SqlitePool) -> Result<()> {
     Ok(())
 }
 
+pub async fn is_there(readers: &Pool) -> Result<bool> {
+    let table = "select exists (select 1 from sqlite_schema where type = 'table' and name = 'Jobs')";
+    sql::query_scalar(table).fetch_one(readers).await
+}
+
 pub fn storage(pool: &SqlitePool, queue: &str) -> SqliteStorage<serde_json::Value> {
     // `persist_results` stays as it is: without it nothing is ever acknowledged.
     let config = Config::default()

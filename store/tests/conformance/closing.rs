@@ -144,6 +144,7 @@ async fn what_is_in_the_way_is_named() {
         asked_by: "slot",
         starts_at: now,
         retry_of: None,
+        one_at_a_time: false,
         covered: &[],
         preview: None,
         held_for: Some("twice as much"),

@@ -91,6 +91,18 @@ async fn parked_accounts_wait_for_their_next_try() {
 }
 
 #[tokio::test]
+async fn one_daemon_tries_what_is_parked() {
+    let books = Books::new().await;
+    let ann = books.open_account("ann").await.id;
+    books.store.park(ann, "it broke", NOW, NOW).await.expect("park");
+    let until = NOW.plus_secs(60);
+    let (one, other) = tokio::join!(books.store.parked_claim(NOW, until, 10), books.store.parked_claim(NOW, until, 10));
+    assert_eq!([one.expect("claim"), other.expect("claim")].concat(), [ann]);
+    // If that one died at it, another one does.
+    assert_eq!(books.store.parked_claim(until, until.plus_secs(60), 10).await.expect("claim"), [ann]);
+}
+
+#[tokio::test]
 async fn accounts_are_listed_in_ranges() {
     let books = Books::new().await;
     assert_eq!(books.store.account_ids_range().await.expect("range"), None);

@@ -15,6 +15,9 @@ async fn opens_twice_and_beside() {
 async fn another_schema_is_refused() {
     let books = Books::new().await;
     books.tamper("insert into bursar_migrations values (99, 'later', 0)").await;
+    // Also to whoever was there before the newer one.
+    let error = books.store.heartbeat(NOW).await.expect_err("left behind");
+    assert!(matches!(error, StoreError::SchemaTooNew { found: 99, .. }), "{error}");
     for opening in [Opening::serving(NOW), Opening::beside()] {
         let error = Store::open(&books.url(), opening).await.expect_err("newer");
         assert!(matches!(error, StoreError::SchemaTooNew { found: 99, .. }), "{error}");

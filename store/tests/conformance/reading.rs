@@ -1,6 +1,9 @@
 //! The books as people read them, of a life that the rules wrote.
 
+use crate::books::NOW;
 use crate::living::half_a_year;
+
+const MOVE: (&str, &str, rules::Timestamp) = ("a-move", "a place", NOW);
 
 #[tokio::test]
 async fn verify_finds_no_fault_with_what_the_rules_wrote() {
@@ -36,14 +39,16 @@ async fn books_are_moved_whole() {
         async |url: &str| store::Store::open(url, store::Opening::serving(crate::books::NOW)).await.expect("open");
     let there = open(&there).await;
     let mut tables = Vec::new();
-    life.books.store.move_to(&there, |moved| tables.push((moved.table, moved.rows))).await.expect("moved");
+    life.books.store.move_to(&there, MOVE, |moved| tables.push((moved.table, moved.rows))).await.expect("moved");
     assert!(tables.iter().any(|moved| moved.0 == "transfers" && moved.1 > 50), "{tables:?}");
     let back = crate::books::Books::new().await;
-    there.move_to(&back.store, |_| {}).await.expect("moved back");
+    there.move_to(&back.store, MOVE, |_| {}).await.expect("moved back");
+    // Where they came from is each one's own.
+    back.try_sql("delete from moves").await.expect("deleted");
     assert_eq!(back.dump().await, life.books.dump().await);
     assert_eq!(life.faults_of(&back, None).await, []);
     // What comes next does not take the place of what was moved.
     back.open_account("new").await;
-    let twice = life.books.store.move_to(&there, |_| {}).await;
+    let twice = life.books.store.move_to(&there, MOVE, |_| {}).await;
     assert!(twice.is_err(), "books are moved into empty ones only");
 }

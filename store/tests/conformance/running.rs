@@ -21,6 +21,7 @@ fn new_run<'a>(slot: Option<Timestamp>, covered: &'a [Timestamp]) -> NewRun<'a> 
         asked_by: "schedule",
         starts_at: NOW,
         retry_of: None,
+        one_at_a_time: false,
         covered,
         preview: None,
         held_for: None,
@@ -122,6 +123,29 @@ async fn shards_are_claimed_advanced_and_summed_up() {
     assert!(store.run_finish(run.id, RunEnd::Failed("late"), NOW).await.is_err());
 }
 
+/// Two daemons, of which one's clock is ahead, find the same work due at once.
+#[tokio::test]
+async fn a_sweep_is_opened_once_whatever_the_clocks_say() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let sweep = |ahead| NewRun {
+        one_at_a_time: true,
+        starts_at: NOW.plus_secs(ahead),
+        now: NOW.plus_secs(ahead),
+        ..new_run(None, &[])
+    };
+    // What an admin wants later is not in its way.
+    let later = NewRun { asked_by: "cli:ann", starts_at: NOW.plus_days(1), ..new_run(None, &[]) };
+    store.run_open(&later).await.expect("open").expect("a run");
+    let (ahead, behind) = (sweep(5), sweep(0));
+    let (one, other) = tokio::join!(store.run_open(&ahead), store.run_open(&behind));
+    let opened: Vec<_> = [one, other].into_iter().filter_map(|run| run.expect("open")).collect();
+    let [run] = opened.as_slice() else { panic!("{opened:?}") };
+    assert_eq!(store.run_open(&behind).await.expect("open"), None);
+    store.run_finish(run.id, RunEnd::Failed("it broke"), NOW).await.expect("finish");
+    assert!(store.run_open(&behind).await.expect("open").is_some());
+}
+
 /// As programs did that wrote the run's end by itself.
 #[tokio::test]
 async fn a_run_left_by_its_last_shard_is_healed() {
@@ -167,6 +191,7 @@ async fn what_holds_for_all_is_kept() {
     let books = Books::new().await;
     let store = &books.store;
     assert_eq!(store.last_alive().await.expect("alive"), None);
+    assert!(store.is_empty().await.expect("empty"));
     for (now, last) in [(5, 5), (9, 9), (7, 9)] {
         store.heartbeat(Timestamp::from_secs(now)).await.expect("heartbeat");
         assert_eq!(store.last_alive().await.expect("alive"), Some(Timestamp::from_secs(last)));
@@ -191,7 +216,7 @@ async fn what_holds_for_all_is_kept() {
         private: false,
     };
     let list = |price| PriceList::from([("a".to_owned(), plan(price))]);
-    assert!(store.is_empty().await.expect("empty"));
+    assert!(!store.is_empty().await.expect("empty"), "somebody served it");
     store.price_list_insert(&list(3), NOW, "admin", NOW).await.expect("insert");
     assert!(!store.is_empty().await.expect("empty"));
     let lists = (list(2), list(4));

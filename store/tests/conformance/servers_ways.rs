@@ -47,6 +47,27 @@ async fn a_client_that_stands_still_in_a_copy_keeps_nobody_waiting() {
     copy.finish().await.expect_err("its connection was ended");
 }
 
+/// What looks for something to mend holds nobody up, nor is held up.
+#[tokio::test]
+async fn a_look_for_runs_to_heal_takes_no_lock() {
+    let books = Books::new().await;
+    let mut holder = connect(&books).await;
+    holder.execute(ALONE).await.expect("locked");
+    assert_eq!(books.store.runs_heal(NOW).await.expect("nothing to wait for"), 0);
+}
+
+#[tokio::test]
+async fn a_confirmation_ends_the_doubts_of_daemons_that_are_gone() {
+    let books = Books::new().await;
+    for worker in ["w1", "gone"] {
+        books.store.clock_doubt_record(worker, NOW, NOW.plus_days(1)).await.expect("recorded");
+    }
+    assert!(books.store.clock_confirm(NOW, "cli:ann").await.expect("confirmed"));
+    let doubts = books.store.clock_doubts().await.expect("readable");
+    assert_eq!(doubts.iter().map(|doubt| doubt.worker.as_str()).collect::<Vec<_>>(), ["w1"]);
+    assert_eq!(doubts[0].confirmed, Some((NOW, "cli:ann".to_owned())));
+}
+
 /// Whoever works on, however long, is nobody's to end.
 #[tokio::test]
 async fn a_statement_that_takes_long_is_waited_for() {

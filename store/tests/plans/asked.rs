@@ -158,6 +158,7 @@ pub async fn all() -> (BTreeSet<String>, Life) {
         asked_by: "",
         starts_at: NOW,
         retry_of: None,
+        one_at_a_time: false,
         covered: &covered,
         preview: None,
         held_for: None,

@@ -119,7 +119,7 @@ impl Host {
 
     /// The daemon starts again after so long; its clock is confirmed where it asks.
     pub async fn start_again(&mut self, off_secs: i64) {
-        let doubted = self.store().clock_doubt().await.expect("readable").is_some();
+        let doubted = self.store().clock_doubts().await.expect("readable").len() == 1;
         let last = self.store().last_alive().await.expect("readable").expect("it lived");
         let now = self.wall().plus_secs(off_secs);
         self.books.open_again(now).await;
@@ -187,7 +187,7 @@ impl Host {
     pub async fn may_act(&self) -> bool {
         let (store, now) = (self.store(), self.wall());
         let alive = store.last_alive().await.expect("readable");
-        store.clock_doubt().await.expect("readable").is_none()
+        store.clock_doubts().await.expect("readable").is_empty()
             && alive.is_some_and(|last| (-ALIVE_SECS..=ALIVE_SECS).contains(&(now.secs() - last.secs())))
     }
 
@@ -240,7 +240,7 @@ impl Life {
     /// In the order of `serve`: the watch looks before anything else, and a silence is known before its slots are.
     async fn begin(store: &Store, now: Timestamp) -> Self {
         let clock = Clock::simulated(now);
-        let mut watch = ClockWatch::start(store, &clock).await.expect("a watch");
+        let mut watch = ClockWatch::start(store, &clock, WORKER).await.expect("a watch");
         if let Ok(now) = watch.look(store, &clock).await {
             let schedules: Vec<(&str, &str)> = JOBS.iter().map(|job| (job.name, job.cron)).collect();
             store.jobs_enrol(&schedules, now).await.expect("enrolled");

@@ -1,0 +1,13 @@
+-- Where these books went, or where they came from. From the first word of leaving on nothing is changed in them any
+-- more: they would go two ways.
+
+create table moves (
+    id integer not null primary key check (id = 1),
+    -- The same on both sides.
+    move text not null,
+    state text not null,
+    -- The other side.
+    place text not null,
+    began_at integer not null,
+    constraint move_has_a_state check (state in ('leaving', 'left', 'arrived'))
+) strict;
