@@ -73,6 +73,9 @@ create table transfers (
     tax_rate_code text collate "C",
     -- The transfer that it takes back.
     corrects bigint,
+    -- Where its period began in a month that was closed when this was written: what it earned there is earned in the
+    -- first open one.
+    earned_from bigint,
     primary key (account_id, number),
     foreign key (account_id, corrects) references transfers (account_id, number),
     foreign key (account_id, invoice) references invoices (account_id, number),

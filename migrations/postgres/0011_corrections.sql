@@ -93,8 +93,14 @@ create trigger closing_is_kept before delete on closings for each row execute fu
 
 -- For all rows of a statement together: a midnight writes hundreds with each.
 create function transfer_is_of_an_open_month() returns trigger language plpgsql as $$
+declare
+    open_from bigint := (select max(month_to) from closings);
 begin
-    if (select min(effective_at) from added) < (select max(month_to) from closings) then
+    if open_from is not null and exists (
+        select 1 from added
+        where effective_at < open_from
+            or earned_from is distinct from case when period_from < open_from then open_from end
+    ) then
         raise exception using errcode = 'integrity_constraint_violation', message = tg_name;
     end if;
     return null;
@@ -102,6 +108,22 @@ end $$;
 
 create trigger transfer_is_of_an_open_month after insert on transfers referencing new table as added
 for each statement execute function transfer_is_of_an_open_month();
+
+create function line_is_of_an_open_month() returns trigger language plpgsql as $$
+declare
+    open_from bigint := (select max(month_to) from closings);
+begin
+    if open_from is not null and exists (
+        select 1 from added
+        where earned_from is distinct from case when period_from < open_from then open_from end
+    ) then
+        raise exception using errcode = 'integrity_constraint_violation', message = tg_name;
+    end if;
+    return null;
+end $$;
+
+create trigger line_is_of_an_open_month after insert on invoice_lines referencing new table as added
+for each statement execute function line_is_of_an_open_month();
 
 create function credit_note_is_of_an_open_month() returns trigger language plpgsql as $$
 begin

@@ -77,6 +77,8 @@ create table invoice_lines (
     tax_rate_code text,
     -- As its invoice says.
     reissue integer not null default 0,
+    -- As a transfer's.
+    earned_from integer,
     primary key (account_id, invoice, position),
     foreign key (account_id, invoice, reissue) references invoices (account_id, number, reissue),
     foreign key (account_id, service) references services (account_id, number),

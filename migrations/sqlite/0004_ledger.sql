@@ -73,6 +73,9 @@ create table transfers (
     tax_rate_code text,
     -- The transfer that it takes back.
     corrects integer,
+    -- Where its period began in a month that was closed when this was written: what it earned there is earned in the
+    -- first open one.
+    earned_from integer,
     primary key (account_id, number),
     foreign key (account_id, corrects) references transfers (account_id, number),
     foreign key (kind, debit, credit) references postings (kind, debit, credit),

@@ -85,9 +85,22 @@ begin
 end;
 
 create trigger transfer_is_of_an_open_month before insert on transfers
-when new.effective_at < (select max(month_to) from closings)
+when exists (
+    select 1 from (select month_to from closings order by month_from desc limit 1) as last
+    where new.effective_at < last.month_to
+        or new.earned_from is not case when new.period_from < last.month_to then last.month_to end
+)
 begin
     select raise(abort, 'transfer_is_of_an_open_month');
+end;
+
+create trigger line_is_of_an_open_month before insert on invoice_lines
+when exists (
+    select 1 from (select month_to from closings order by month_from desc limit 1) as last
+    where new.earned_from is not case when new.period_from < last.month_to then last.month_to end
+)
+begin
+    select raise(abort, 'line_is_of_an_open_month');
 end;
 
 create trigger credit_note_is_of_an_open_month before insert on credit_notes

@@ -30,10 +30,9 @@ pub struct InTheWay {
     pub first: Vec<String>,
 }
 
-/// How closing a month went.
+/// Why a month is not closed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum CloseOutcome {
-    Closed,
+pub enum CannotClose {
     Already(Closing),
     /// Another month comes first.
     Before(Period),
@@ -62,10 +61,11 @@ const UNFINISHED: [(&str, &str); 2] = [
     ),
 ];
 
+const PARKED: (&str, &str) = ("parked", "select name from accounts where id in (select account_id from parked)");
+
 /// Of any month: the accounts that an import has still to bring may reach back into each of them.
-const STANDING: [(&str, &str); 3] = [
+const STANDING: [(&str, &str); 2] = [
     (CUT_OFF_IMPORT, "select file as name from imports where finished_at is null and given_up_at is null"),
-    ("parked", "select name from accounts where id in (select account_id from parked)"),
     ("in a run that is held", "select 'run ' || id || ' of ' || job as name from runs where state = 'held'"),
 ];
 
@@ -90,24 +90,36 @@ impl Store {
         Ok(ids.into_iter().map(AccountId).collect())
     }
 
+    /// What stands against closing a month, however far its accounts are settled: none if they are to be looked at.
+    pub async fn close_refused(&self, month: Period) -> Result<Option<CannotClose>> {
+        let mut snapshot = self.snapshot().await?;
+        let opened = opened(&mut snapshot).await?;
+        if let Some(other) = out_of_order(&mut snapshot, month, opened).await? {
+            return Ok(Some(other));
+        }
+        let mut obstacles = Vec::new();
+        for obstacle in STANDING {
+            obstacles.extend(in_the_way(&mut snapshot, obstacle, &[]).await?);
+        }
+        Ok(if obstacles.is_empty() { None } else { Some(CannotClose::InTheWay(obstacles)) })
+    }
+
     /// Closes a month, if it is the next one and nothing is in the way.
-    pub async fn close_month(&self, closing: &Closing) -> Result<CloseOutcome> {
+    pub async fn close_month(&self, closing: &Closing) -> Result<std::result::Result<(), CannotClose>> {
         // While nobody else writes: an account of a lower id that is still to be committed would be overlooked.
         let mut alone = self.write().await?;
         let newest: Option<i64> = sql::query_scalar("select max(id) from accounts").fetch_one(&mut alone).await?;
         alone.rollback().await?;
         let mut snapshot = self.snapshot().await?;
-        let opened: Option<i64> =
-            sql::query_scalar("select min(recorded_at) from accounts").fetch_one(&mut snapshot).await?;
-        let opened = opened.map(Timestamp::from_secs);
+        let opened = opened(&mut snapshot).await?;
         if let Some(other) = refused(&mut snapshot, closing.month, opened, i64::MIN).await? {
-            return Ok(other);
+            return Ok(Err(other));
         }
         snapshot.commit().await?;
         let mut transaction = self.write().await?;
         if let Some(other) = refused(&mut transaction, closing.month, opened, newest.unwrap_or(i64::MIN)).await? {
             transaction.rollback().await?;
-            return Ok(other);
+            return Ok(Err(other));
         }
         sql::query("insert into closings (month_from, month_to, closed_at, author) values ($1, $2, $3, $4)")
             .bind(closing.month.from.secs())
@@ -117,7 +129,7 @@ impl Store {
             .execute(&mut transaction)
             .await?;
         transaction.commit().await?;
-        Ok(CloseOutcome::Closed)
+        Ok(Ok(()))
     }
 }
 
@@ -133,6 +145,19 @@ pub async fn read(connection: &mut Transaction) -> Result<Vec<Closing>> {
         .map_err(|problem| StoreError::CorruptTable { table: "closings", problem })
 }
 
+/// The end of the last month that is closed, from which on months are open. Whoever writes keeps it from moving.
+pub async fn open_from(connection: &mut Transaction) -> Result<Option<Timestamp>> {
+    let end = "select month_to from closings order by month_from desc limit 1";
+    let end: Option<i64> = sql::query_scalar(end).fetch_optional(connection).await?;
+    Ok(end.map(Timestamp::from_secs))
+}
+
+/// When the first account came. It reads all accounts.
+async fn opened(connection: &mut Transaction) -> Result<Option<Timestamp>> {
+    let opened: Option<i64> = sql::query_scalar("select min(recorded_at) from accounts").fetch_one(connection).await?;
+    Ok(opened.map(Timestamp::from_secs))
+}
+
 /// What stands against closing the month: `opened` is when the first account came, and those up to `seen` are settled
 /// to the month's end as far as anybody looked.
 async fn refused(
@@ -140,19 +165,9 @@ async fn refused(
     month: Period,
     opened: Option<Timestamp>,
     seen: i64,
-) -> Result<Option<CloseOutcome>> {
-    let closings = read(connection).await?;
-    if let Some(closing) = closings.iter().find(|closing| closing.month.from == month.from) {
-        return Ok(Some(CloseOutcome::Already(closing.clone())));
-    }
-    let next = match closings.last() {
-        Some(last) => Some(last.month.to),
-        None => begin(connection, opened).await?,
-    };
-    match next {
-        None => return Ok(Some(CloseOutcome::NoBooks)),
-        Some(next) if next != month.from => return Ok(Some(CloseOutcome::Before(Period::month_of(next)))),
-        Some(_) => {}
+) -> Result<Option<CannotClose>> {
+    if let Some(other) = out_of_order(connection, month, opened).await? {
+        return Ok(Some(other));
     }
     let until = month.to.secs();
     let mut obstacles = Vec::new();
@@ -160,10 +175,31 @@ async fn refused(
     for obstacle in UNFINISHED {
         obstacles.extend(in_the_way(connection, obstacle, &[until]).await?);
     }
-    for obstacle in STANDING {
+    for obstacle in [PARKED].into_iter().chain(STANDING) {
         obstacles.extend(in_the_way(connection, obstacle, &[]).await?);
     }
-    Ok(if obstacles.is_empty() { None } else { Some(CloseOutcome::InTheWay(obstacles)) })
+    Ok(if obstacles.is_empty() { None } else { Some(CannotClose::InTheWay(obstacles)) })
+}
+
+/// The month is closed already, or another one is the next.
+async fn out_of_order(
+    connection: &mut Transaction,
+    month: Period,
+    opened: Option<Timestamp>,
+) -> Result<Option<CannotClose>> {
+    let closings = read(connection).await?;
+    if let Some(closing) = closings.iter().find(|closing| closing.month.from == month.from) {
+        return Ok(Some(CannotClose::Already(closing.clone())));
+    }
+    let next = match closings.last() {
+        Some(last) => Some(last.month.to),
+        None => begin(connection, opened).await?,
+    };
+    Ok(match next {
+        None => Some(CannotClose::NoBooks),
+        Some(next) if next != month.from => Some(CannotClose::Before(Period::month_of(next))),
+        Some(_) => None,
+    })
 }
 
 /// The first month is the one in which the books begin, or an earlier one that an import reaches back into.

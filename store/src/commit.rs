@@ -12,7 +12,7 @@ use crate::runs::RunId;
 use crate::shards::{self, ShardProgress};
 use crate::sql::{self, Work};
 use crate::write::{self, Of, PlacedLine, all_written};
-use crate::{Result, Store, StoreError, due};
+use crate::{Result, Store, StoreError, closings, due};
 
 /// When an account falls due next, by kind, as [`rules::due_seconds`] says.
 pub type DueSeconds = [(DueKind, Option<Timestamp>); 6];
@@ -106,13 +106,14 @@ async fn write_all(
     if !fresh.is_empty() {
         // Parents first: the foreign keys are checked row by row.
         let rows = Rows::of(&fresh)?;
+        let open_from = closings::open_from(work.step()?).await?;
         write::accounts(work, &fresh).await?;
         write::services(work, &rows.services).await?;
         write::invoices(work, &rows.invoices, false, stamp).await?;
         write::buyers(work, &rows.buyers).await?;
         write::credit_notes(work, &rows.credit_notes, stamp).await?;
-        write::lines(work, &rows.lines).await?;
-        write::transfers(work, &rows.transfers, stamp).await?;
+        write::lines(work, &rows.lines, open_from).await?;
+        write::transfers(work, &rows.transfers, open_from, stamp).await?;
         write::events(work, &rows.events, stamp).await?;
         write::intents(work, &rows.intents, stamp).await?;
         use_intents(work, &rows.used_intents, stamp).await?;

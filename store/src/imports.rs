@@ -9,7 +9,7 @@ use crate::commit::{DueSeconds, Stamp};
 use crate::prices::insert as insert_list;
 use crate::sql::{self, Row, Transaction, Work};
 use crate::write::{self, Of};
-use crate::{Result, Revision, Store, StoreError, accounts, due};
+use crate::{Result, Revision, Store, StoreError, accounts, closings, due};
 
 /// An import, as far as it came.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -194,9 +194,8 @@ impl Store {
             return Ok(Brought::Moved);
         }
         let settled_to = batch.iter().map(|arriving| arriving.changes.account.settled_at).min();
-        let open_from: Option<i64> =
-            sql::query_scalar("select max(month_to) from closings").fetch_one(&mut transaction).await?;
-        if let Some(open_from) = open_from.map(Timestamp::from_secs).filter(|from| settled_to < Some(*from)) {
+        let open_from = closings::open_from(&mut transaction).await?;
+        if let Some(open_from) = open_from.filter(|from| settled_to < Some(*from)) {
             return Ok(Brought::Closed(open_from));
         }
         let to = from + u64::try_from(batch.len()).unwrap_or_default();
@@ -216,7 +215,7 @@ impl Store {
             return Ok(Brought::Moved);
         }
         let mut work = Work::new(&mut transaction, cut_after);
-        write_batch(&mut work, batch, Stamp { recorded_at: now, run: None, revision }).await?;
+        write_batch(&mut work, batch, open_from, Stamp { recorded_at: now, run: None, revision }).await?;
         transaction.commit().await?;
         Ok(Brought::Written)
     }
@@ -294,7 +293,12 @@ async fn series_that_count(
     Ok(counting)
 }
 
-async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stamp) -> Result<()> {
+async fn write_batch(
+    work: &mut Work<'_>,
+    batch: &[ArrivingAccount],
+    open_from: Option<Timestamp>,
+    stamp: Stamp,
+) -> Result<()> {
     let accounts: Vec<_> = batch.iter().map(|arriving| (&arriving.changes.account, &arriving.due)).collect();
     let ids = accounts::insert_all(work, &accounts, stamp.recorded_at).await?;
     let (mut services, mut invoices, mut transfers) = (Vec::new(), Vec::new(), Vec::new());
@@ -313,7 +317,7 @@ async fn write_batch(work: &mut Work<'_>, batch: &[ArrivingAccount], stamp: Stam
     }
     write::services(work, &services).await?;
     write::invoices(work, &invoices, true, stamp).await?;
-    write::transfers(work, &transfers, stamp).await?;
+    write::transfers(work, &transfers, open_from, stamp).await?;
     write::events(work, &events, stamp).await?;
     write_details(work, &details).await?;
     write_printed(work, &printed).await?;

@@ -52,7 +52,7 @@ mod verify;
 pub use address::{Address, has_password, without_password};
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use clock_doubts::ClockDoubt;
-pub use closings::{CUT_OFF_IMPORT, CloseOutcome, Closing, InTheWay};
+pub use closings::{CUT_OFF_IMPORT, CannotClose, Closing, InTheWay};
 pub use commit::{Commit, DueSeconds, Outcome, Stamp};
 pub use controls::{JobControl, Pause};
 pub use error::StoreError;

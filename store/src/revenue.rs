@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use rules::{Basis, Currency, Micros, Period, Revenue, RevenueMoves, Timestamp};
 
 use crate::cells::{Cells, Problem};
-use crate::closings::Closing;
 use crate::sql::{self, Transaction};
 use crate::{Result, Store, StoreError};
 
@@ -22,7 +21,7 @@ pub type RevenueKey = (String, Option<String>);
 /// Amounts with their sign, in the order in which [`read`] takes them.
 macro_rules! transfer_columns {
     () => {
-        "t.currency, case t.kind when 'downgrade' then -t.amount else t.amount end, t.effective_at, t.recorded_at,
+        "t.currency, case t.kind when 'downgrade' then -t.amount else t.amount end, t.effective_at, t.earned_from,
             coalesce(t.period_from, t.effective_at), coalesce(t.period_to, t.effective_at), t.basis, false, (
                 select r.effective_at from transfers r
                 where r.account_id = t.account_id and r.corrects is not null and r.service = t.service
@@ -37,7 +36,7 @@ macro_rules! transfer_columns {
 
 macro_rules! line_columns {
     () => {
-        "a.currency, l.amount, i.issued_at, i.recorded_at, l.period_from, l.period_to, l.basis, l.reissue > 0,
+        "a.currency, l.amount, i.issued_at, l.earned_from, l.period_from, l.period_to, l.basis, l.reissue > 0,
             i.credited_at, false, services.plan
         from invoices i
         join invoice_lines l on l.account_id = i.account_id and l.invoice = i.number
@@ -95,19 +94,14 @@ impl Store {
     /// What of each plan was billed and earned in `time`, and what was open of it before and after.
     pub async fn revenue(&self, time: Period) -> Result<BTreeMap<RevenueKey, RevenueMoves>> {
         let mut snapshot = self.snapshot().await?;
-        let closings = crate::closings::read(&mut snapshot).await?;
-        moves_in(&mut snapshot, time, &closings).await
+        moves_in(&mut snapshot, time).await
     }
 }
 
-pub async fn moves_in(
-    connection: &mut Transaction,
-    time: Period,
-    closings: &[Closing],
-) -> Result<BTreeMap<RevenueKey, RevenueMoves>> {
+pub async fn moves_in(connection: &mut Transaction, time: Period) -> Result<BTreeMap<RevenueKey, RevenueMoves>> {
     let mut sums = BTreeMap::new();
     for question in [PERIODS, CHANGES, LONG, LINES, CREDITED] {
-        add(connection, question, time, closings, &mut sums).await?;
+        add(connection, question, time, &mut sums).await?;
     }
     sums.retain(|_, moves: &mut RevenueMoves| *moves != RevenueMoves::default());
     Ok(sums)
@@ -117,7 +111,6 @@ async fn add(
     connection: &mut Transaction,
     question: &'static str,
     time: Period,
-    closings: &[Closing],
     sums: &mut BTreeMap<RevenueKey, RevenueMoves>,
 ) -> Result<()> {
     let mut place = (i64::MIN, i64::MIN, i64::MIN);
@@ -127,7 +120,7 @@ async fn add(
         let rows = page.fetch_all(&mut *connection).await?;
         for row in &rows {
             let mut cells = Cells::of(row);
-            let read = read(&mut cells, closings);
+            let read = read(&mut cells);
             let (at, key, revenue) = read.map_err(|problem| StoreError::CorruptTable { table: "revenue", problem })?;
             sums.entry(key).or_default().add(&revenue.moves_in(time));
             place = at;
@@ -140,10 +133,10 @@ async fn add(
 
 type Place = (i64, i64, i64);
 
-fn read(cells: &mut Cells<'_>, closings: &[Closing]) -> std::result::Result<(Place, RevenueKey, Revenue), Problem> {
+fn read(cells: &mut Cells<'_>) -> std::result::Result<(Place, RevenueKey, Revenue), Problem> {
     let place = (cells.int()?, cells.int()?, cells.int()?);
     let (currency, amount): (Currency, Micros) = (cells.currency()?, cells.micros()?);
-    let (billed_at, recorded_at) = (cells.time()?, cells.time()?);
+    let (billed_at, earned_from) = (cells.time()?, cells.maybe_time()?);
     let span = Period::new(cells.time()?, cells.time()?);
     let basis: Option<Basis> = cells.maybe_json()?;
     let (anew, undone_at, by_hand) = (cells.flag()?, cells.maybe_time()?, cells.flag()?);
@@ -151,12 +144,6 @@ fn read(cells: &mut Cells<'_>, closings: &[Closing]) -> std::result::Result<(Pla
     let plan = basis.as_ref().and_then(Basis::plan).map(str::to_owned).or(ordered).filter(|_| !by_hand);
     // What was issued anew was earned by the invoice whose place it takes, until then.
     let known = if anew { billed_at } else { Timestamp::BEGINNING };
-    let not_before = known.max(closed_before(closings, recorded_at));
+    let not_before = earned_from.map_or(known, |earned_from| earned_from.max(known));
     Ok((place, (currency.code().to_owned(), plan), Revenue { amount, span, billed_at, not_before, undone_at }))
-}
-
-/// The end of the last month that was closed when a row was written.
-fn closed_before(closings: &[Closing], recorded_at: Timestamp) -> Timestamp {
-    let closed = closings.iter().filter(|closing| closing.closed_at <= recorded_at);
-    closed.map(|closing| closing.month.to).max().unwrap_or(Timestamp::BEGINNING)
 }

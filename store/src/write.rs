@@ -1,7 +1,8 @@
 //! The rows that a batch of decisions writes: for each table one multi-row statement in a few sizes.
 
 use rules::{
-    AccountId, Buyer, CreditNote, Event, Intent, Invoice, InvoiceNumber, Line, Reissue, Service, Timestamp, Transfer,
+    AccountId, Buyer, CreditNote, Event, Intent, Invoice, InvoiceNumber, Line, Period, Reissue, Service, Timestamp,
+    Transfer,
 };
 use serde::Serialize;
 
@@ -235,10 +236,15 @@ pub struct PlacedLine<'a> {
     pub line: &'a Line,
 }
 
-pub async fn lines(work: &mut Work<'_>, lines: &[PlacedLine<'_>]) -> Result<()> {
+/// What of a period lies in closed months, the last of which ends at `open_from`, is earned from there on.
+fn earned_from(period: Period, open_from: Option<Timestamp>) -> Option<i64> {
+    open_from.filter(|open_from| period.from < *open_from).map(Timestamp::secs)
+}
+
+pub async fn lines(work: &mut Work<'_>, lines: &[PlacedLine<'_>], open_from: Option<Timestamp>) -> Result<()> {
     let rows = beside(lines, |placed| &placed.line.basis)?;
     let columns = "account_id, invoice, position, service, kind, period_from, period_to,
-        amount, basis, reissue";
+        amount, basis, reissue, earned_from";
     work.insert("invoice_lines", columns, &rows, |cells, (placed, basis)| {
         let line = placed.line;
         cells
@@ -251,19 +257,26 @@ pub async fn lines(work: &mut Work<'_>, lines: &[PlacedLine<'_>]) -> Result<()> 
             .push_bind(line.period.to.secs())
             .push_bind(line.amount.get())
             .push_bind(basis)
-            .push_bind(i64::from(placed.reissue));
+            .push_bind(i64::from(placed.reissue))
+            .push_bind(earned_from(line.period, open_from));
     })
     .await
 }
 
 /// Books the transfers, in the currency of their account.
-pub async fn transfers(work: &mut Work<'_>, transfers: &[(Of<'_, Transfer>, &str)], stamp: Stamp) -> Result<()> {
+pub async fn transfers(
+    work: &mut Work<'_>,
+    transfers: &[(Of<'_, Transfer>, &str)],
+    open_from: Option<Timestamp>,
+    stamp: Stamp,
+) -> Result<()> {
     let mut rows = Vec::with_capacity(transfers.len());
     for (of, currency) in transfers {
         rows.push((of, *currency, of.what.basis.as_ref().map(json).transpose()?));
     }
     let columns = "account_id, number, kind, debit, credit, currency, amount, effective_at,
-        recorded_at, service, invoice, period_from, period_to, basis, run_id, author, reason, corrects";
+        recorded_at, service, invoice, period_from, period_to, basis, run_id, author, reason, corrects,
+        earned_from";
     work.insert("transfers", columns, &rows, |cells, (of, currency, basis)| {
         let transfer = of.what;
         let (debit, credit) = transfer.kind.posting();
@@ -285,7 +298,8 @@ pub async fn transfers(work: &mut Work<'_>, transfers: &[(Of<'_, Transfer>, &str
             .push_bind(stamp.run.map(|run| run.0))
             .push_bind(transfer.author.as_deref())
             .push_bind(transfer.reason.as_deref())
-            .push_bind(transfer.corrects);
+            .push_bind(transfer.corrects)
+            .push_bind(transfer.period.and_then(|period| earned_from(period, open_from)));
     })
     .await
 }

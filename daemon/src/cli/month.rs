@@ -4,7 +4,7 @@ use clap::Subcommand;
 use jobs::{BATCH_ACCOUNTS, Office};
 use rules::{AccountId, Period, Timestamp};
 use serde_json::{Value, json};
-use store::{CUT_OFF_IMPORT, CloseOutcome, Closing, InTheWay, RunState};
+use store::{CUT_OFF_IMPORT, CannotClose, Closing, InTheWay};
 
 use crate::cli::author::author;
 use crate::cli::books::{Books, NotNow, Refused};
@@ -64,30 +64,49 @@ async fn close(books: &Books, office: &Office, month: Period, format: Format) ->
     if now < month.to {
         return Err(NotNow(format!("{name} ends at {}", month.to)).into());
     }
-    let held = office.store.runs_unfinished().await?.iter().any(|run| run.state == RunState::Held);
-    if !held {
-        settle_behind(office, month.to).await?;
+    // Settling moves money: not for a month that does not close all the same.
+    if let Some(why) = office.store.close_refused(month).await? {
+        return Err(not_closed(books, month, why));
     }
+    refuse_paused(books, office).await?;
+    settle_behind(office, month.to).await?;
     let closing = Closing { month, closed_at: office.clock.now(), author: author() };
-    match office.store.close_month(&closing).await? {
-        CloseOutcome::Closed => {
-            format.print(&closing_json(&closing), &format!("{name} is closed."))?;
-            Ok(DONE)
+    office.store.close_month(&closing).await?.map_err(|why| not_closed(books, month, why))?;
+    format.print(&closing_json(&closing), &format!("{name} is closed."))?;
+    Ok(DONE)
+}
+
+/// A job that is paused keeps what is due from being done: closing would do it.
+async fn refuse_paused(books: &Books, office: &Office) -> anyhow::Result<()> {
+    let controls = office.store.job_controls().await?;
+    let paused = controls
+        .iter()
+        .find(|control| control.is_paused() && ::jobs::job(&control.job).is_some_and(|job| job.due_kind.is_some()));
+    match paused {
+        None => Ok(()),
+        Some(control) => {
+            let job = &control.job;
+            let resume = books.command(&["jobs", "resume", job]);
+            Err(NotNow(format!("{job} is paused, and closing a month does what it has to do: `{resume}` first")).into())
         }
-        CloseOutcome::Already(closing) => {
+    }
+}
+
+fn not_closed(books: &Books, month: Period, why: CannotClose) -> anyhow::Error {
+    let name = month_name(month);
+    match why {
+        CannotClose::Already(closing) => {
             let why = format!("{name} is closed since {}, by {}", closing.closed_at, closing.author);
-            Err(Refused { code: "already_closed", why }.into())
+            Refused { code: "already_closed", why }.into()
         }
-        CloseOutcome::Before(first) => {
+        CannotClose::Before(first) => {
             let why = format!("the next month to close is {}", month_name(first));
-            Err(Refused { code: "not_the_next", why }.into())
+            Refused { code: "not_the_next", why }.into()
         }
-        CloseOutcome::NoBooks => {
-            Err(NotNow("there are no accounts yet, so there is no month to close".to_owned()).into())
-        }
-        CloseOutcome::InTheWay(reasons) => {
+        CannotClose::NoBooks => NotNow("there are no accounts yet, so there is no month to close".to_owned()).into(),
+        CannotClose::InTheWay(reasons) => {
             let reasons: Vec<String> = reasons.iter().map(|reason| in_the_way(books, reason)).collect();
-            Err(NotNow(format!("{name} cannot be closed yet:\n  {}", reasons.join("\n  "))).into())
+            NotNow(format!("{name} cannot be closed yet:\n  {}", reasons.join("\n  "))).into()
         }
     }
 }

@@ -26,7 +26,8 @@ enum ReportCommand {
     /// A charge is billed at its own second and earned as its period passes, second by second. Billed and not yet
     /// earned is deferred; earned and not yet billed is accrued. For each row, opening + billed - earned = closing,
     /// where closing is deferred less accrued. What an admin charged is billed and earned at once, under no plan.
-    /// Bonuses and write-offs are no revenue: they are costs. Of a month that still runs it shows what is so now.
+    /// Bonuses and write-offs are no revenue: they are costs. Of a month that still runs it shows what is so now; what
+    /// is invoiced behind (hours, traffic, the first days of a server) comes into it with its invoice, on the 1st.
     ///
     /// Examples:
     ///   bursar report revenue --month 2026-03

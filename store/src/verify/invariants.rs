@@ -1,7 +1,7 @@
 //! Every invariant by name, with what it is part of: the numbers of `docs/operating/verify.md`, which tells what each
 //! of them is for.
 
-pub const INVARIANTS: [(&str, &str); 47] = [
+pub const INVARIANTS: [(&str, &str); 48] = [
     ("posting_is_legal", "I1"),
     ("currency_is_the_accounts", "I1"),
     ("wallet_is_its_sum", "I2"),
@@ -34,6 +34,7 @@ pub const INVARIANTS: [(&str, &str); 47] = [
     ("guards_are_in_place", "I9"),
     ("numbers_have_no_gap", "I9"),
     ("closed_month_is_settled", "I9"),
+    ("closed_months_earn_no_more", "I9"),
     ("used_intent_is_answered", "I10"),
     ("intent_is_answered_in_time", "I10"),
     ("receipt_is_applied_in_time", "I11"),

@@ -249,6 +249,19 @@ const ALL: &[(&str, &str)] = &[
         group by account_id having sum(sales) <> sum(charged)",
     ),
     (
+        "closed_months_earn_no_more",
+        "select account_id, what || ' from ' || period_from || ' is earned from ' || earned_from
+        from (
+            select account_id, 'transfer ' || number as what, period_from, earned_from from transfers
+            where account_id between $1 and $2 and earned_from is not null
+            union all
+            select account_id, 'invoice ' || invoice || ' line ' || position, period_from, earned_from
+            from invoice_lines where account_id between $1 and $2 and earned_from is not null
+        ) late
+        where earned_from <= coalesce(period_from, earned_from)
+            or earned_from not in (select month_to from closings)",
+    ),
+    (
         "closed_month_is_settled",
         "select id, 'settled until ' || settled_at || ' in a month that is closed' from accounts
         where id between $1 and $2 and state <> 'closed' and settled_at < (select max(month_to) from closings)",

@@ -9,19 +9,18 @@ use super::Violation;
 use super::pages::each;
 use crate::Result;
 use crate::cells::{Cells, Problem};
-use crate::closings::{self, Closing};
 use crate::revenue::{self, RevenueKey};
 use crate::sql::Transaction;
 
 const TRANSFERS: &str =
-    "select t.account_id, t.number, cast(0 as bigint), t.kind, t.currency, t.amount, t.effective_at, t.recorded_at,
+    "select t.account_id, t.number, cast(0 as bigint), t.kind, t.currency, t.amount, t.effective_at, t.earned_from,
         t.service, t.period_from, t.period_to, t.basis, t.corrects, s.plan,
         case when t.credit in ('sales', 'tax') then t.amount when t.debit in ('sales', 'tax') then -t.amount else 0 end
     from transfers t left join services s on s.account_id = t.account_id and s.number = t.service
     where (t.account_id, t.number) > ($1, $2) and $3 = $3 and t.account_id <= $4
     order by t.account_id, t.number limit $5";
 
-const LINES: &str = "select l.account_id, l.invoice, l.position, a.currency, l.amount, i.issued_at, i.recorded_at,
+const LINES: &str = "select l.account_id, l.invoice, l.position, a.currency, l.amount, i.issued_at, l.earned_from,
         l.period_from, l.period_to, l.basis, i.credited_at, l.reissue > 0, s.plan
     from invoice_lines l join accounts a on a.id = l.account_id
     join invoices i on i.account_id = l.account_id and i.number = l.invoice
@@ -60,15 +59,14 @@ struct Sums {
 
 /// Compares each month up to the last one in which something was billed, and the one after it.
 pub async fn check(connection: &mut Transaction, found: &mut Vec<Violation>) -> Result<()> {
-    let closings = closings::read(connection).await?;
     let (mut sums, mut unreadable) = (Sums::default(), false);
     each(connection, TRANSFERS, ALL, |(account, number, _), cells| {
         sums.of_account(account);
-        unreadable |= sums.transfer(number, cells, &closings).is_err();
+        unreadable |= sums.transfer(number, cells).is_err();
     })
     .await?;
     sums.of_account(i64::MAX);
-    each(connection, LINES, ALL, |_, cells| unreadable |= sums.line(cells, &closings).is_err()).await?;
+    each(connection, LINES, ALL, |_, cells| unreadable |= sums.line(cells).is_err()).await?;
     // That is told of elsewhere, and no month is right before it is mended.
     if unreadable {
         return Ok(());
@@ -77,7 +75,7 @@ pub async fn check(connection: &mut Transaction, found: &mut Vec<Violation>) -> 
     let mut before: BTreeMap<RevenueKey, i128> = BTreeMap::new();
     let mut month = Period::month_of(first);
     while month.from <= last.next_month_start() {
-        let report = revenue::moves_in(connection, month, &closings).await?;
+        let report = revenue::moves_in(connection, month).await?;
         let keys = sums.months.keys().chain(report.keys()).cloned().collect::<std::collections::BTreeSet<_>>();
         for key in keys {
             let told = report.get(&key).copied().unwrap_or_default();
@@ -109,15 +107,10 @@ const fn of_books(invariant: &'static str, detail: String) -> Violation {
 }
 
 impl Sums {
-    fn transfer(
-        &mut self,
-        number: i64,
-        cells: &mut Cells<'_>,
-        closings: &[Closing],
-    ) -> std::result::Result<(), Problem> {
+    fn transfer(&mut self, number: i64, cells: &mut Cells<'_>) -> std::result::Result<(), Problem> {
         let kind: TransferKind = cells.name()?;
         let (currency, amount): (Currency, Micros) = (cells.currency()?, cells.micros()?);
-        let (billed_at, recorded_at) = (cells.time()?, cells.time()?);
+        let (billed_at, earned_from) = (cells.time()?, cells.maybe_time()?);
         let (service, period) = (cells.maybe_int()?, cells.maybe_period()?);
         let (basis, corrects): (Option<Basis>, _) = (cells.maybe_json()?, cells.maybe_int()?);
         let (plan, sales) = (cells.maybe_text()?, cells.int()?);
@@ -145,7 +138,7 @@ impl Sums {
             amount: sign * i128::from(amount.get()),
             span: period.unwrap_or(Period::new(billed_at, billed_at)),
             billed_at,
-            not_before: closed_before(closings, recorded_at),
+            not_before: earned_from.unwrap_or(Timestamp::BEGINNING),
             undone_at: None,
         };
         match service {
@@ -160,9 +153,9 @@ impl Sums {
         Ok(())
     }
 
-    fn line(&mut self, cells: &mut Cells<'_>, closings: &[Closing]) -> std::result::Result<(), Problem> {
+    fn line(&mut self, cells: &mut Cells<'_>) -> std::result::Result<(), Problem> {
         let (currency, amount): (Currency, Micros) = (cells.currency()?, cells.micros()?);
-        let (billed_at, recorded_at) = (cells.time()?, cells.time()?);
+        let (billed_at, earned_from) = (cells.time()?, cells.maybe_time()?);
         let span = Period::new(cells.time()?, cells.time()?);
         let basis: Basis = cells.json()?;
         let (undone_at, anew, plan) = (cells.maybe_time()?, cells.flag()?, cells.maybe_text()?);
@@ -173,7 +166,7 @@ impl Sums {
             amount: i128::from(amount.get()),
             span,
             billed_at,
-            not_before: closed_before(closings, recorded_at).max(known),
+            not_before: earned_from.unwrap_or(known).max(known),
             undone_at,
         });
         Ok(())
@@ -250,10 +243,4 @@ fn earned(amount: i128, span: Period, until: Timestamp) -> i128 {
     let (passed, whole) = (i128::from(until.secs() - span.from.secs()), i128::from(span.secs()));
     let (quotient, rest) = (amount.abs() * passed / whole, amount.abs() * passed % whole);
     amount.signum() * (quotient + i128::from(rest * 2 >= whole))
-}
-
-/// The end of the last month that was closed when a row was recorded.
-fn closed_before(closings: &[Closing], recorded_at: Timestamp) -> Timestamp {
-    let closed = closings.iter().rev().find(|closing| closing.closed_at <= recorded_at);
-    closed.map_or(Timestamp::BEGINNING, |closing| closing.month.to)
 }

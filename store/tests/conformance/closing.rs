@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rules::{AccountId, Period, RevenueMoves, TransferKind};
-use store::{CloseOutcome, Closing, InTheWay, NewRun, RevenueKey};
+use store::{CannotClose, Closing, InTheWay, NewRun, RevenueKey};
 
 use crate::living::{at, half_a_year};
 
@@ -11,9 +11,10 @@ fn month(start: &str) -> Period {
     Period::month_of(at(start))
 }
 
+/// As of the first second at which it can be: when something was written before or after is not for clocks to tell.
 fn closing(start: &str) -> Closing {
     let month = month(start);
-    Closing { month, closed_at: month.to.plus_days(40), author: "admin".into() }
+    Closing { month, closed_at: month.to, author: "admin".into() }
 }
 
 #[tokio::test]
@@ -62,15 +63,15 @@ async fn months_close_in_order_and_once() {
     let store = &life.books.store;
     let close = async |start: &str| store.close_month(&closing(start)).await.expect("an answer");
     let january = month("2026-01-01T00:00:00Z");
-    assert_eq!(close("2026-02-01T00:00:00Z").await, CloseOutcome::Before(january));
-    assert_eq!(close("2026-01-01T00:00:00Z").await, CloseOutcome::Closed);
-    assert_eq!(close("2026-01-01T00:00:00Z").await, CloseOutcome::Already(closing("2026-01-01T00:00:00Z")));
-    assert_eq!(close("2026-03-01T00:00:00Z").await, CloseOutcome::Before(month("2026-02-01T00:00:00Z")));
+    assert_eq!(close("2026-02-01T00:00:00Z").await, Err(CannotClose::Before(january)));
+    assert_eq!(close("2026-01-01T00:00:00Z").await, Ok(()));
+    assert_eq!(close("2026-01-01T00:00:00Z").await, Err(CannotClose::Already(closing("2026-01-01T00:00:00Z"))));
+    assert_eq!(close("2026-03-01T00:00:00Z").await, Err(CannotClose::Before(month("2026-02-01T00:00:00Z"))));
     for start in ["2026-02", "2026-03", "2026-04", "2026-05", "2026-06"] {
-        assert_eq!(close(&format!("{start}-01T00:00:00Z")).await, CloseOutcome::Closed, "{start}");
+        assert_eq!(close(&format!("{start}-01T00:00:00Z")).await, Ok(()), "{start}");
     }
     // All are settled up to 1 July, and no further.
-    let CloseOutcome::InTheWay(reasons) = close("2026-07-01T00:00:00Z").await else { panic!("nothing in the way") };
+    let Err(CannotClose::InTheWay(reasons)) = close("2026-07-01T00:00:00Z").await else { panic!("nothing in the way") };
     let [reason] = reasons.as_slice() else { panic!("{reasons:?}") };
     assert_eq!((reason.what, reason.count), ("not settled to the month's end", 4));
     assert_eq!(reason.first, ["ann", "bob", "cid", "dan"]);
@@ -89,6 +90,13 @@ async fn months_close_in_order_and_once() {
             values (1, 9999, 'deposit', 'cash:provider', 'wallet', 'USD', 1, 1782863999, 1793000000)",
             "transfer_is_of_an_open_month",
         ),
+        (LATE, "transfer_is_of_an_open_month"),
+        (
+            "insert into invoice_lines (account_id, invoice, position, service, kind, period_from, period_to, amount, basis)
+            select account_id, invoice, 99, service, 'usage', period_from, period_to, 1, basis from invoice_lines
+            where account_id = 2 and invoice = 0 and position = 1",
+            "line_is_of_an_open_month",
+        ),
     ] {
         let tried = life.books.try_sql(sql).await;
         assert!(tried.as_ref().is_err_and(|error| error.contains(wanted)), "{sql}: {tried:?}");
@@ -103,7 +111,7 @@ async fn what_is_in_the_way_is_named() {
     let (bob, now) = (AccountId(2), at("2026-07-10T00:00:00Z"));
     let january = "2026-01-01T00:00:00Z";
     let in_the_way = async || match store.close_month(&closing(january)).await.expect("an answer") {
-        CloseOutcome::InTheWay(reasons) => {
+        Err(CannotClose::InTheWay(reasons)) => {
             let told = |reason: InTheWay| (reason.what, reason.count, reason.first.join(", "));
             reasons.into_iter().map(told).collect::<Vec<_>>()
         }
@@ -155,7 +163,36 @@ async fn what_is_in_the_way_is_named() {
     let run = store.run_open(&new).await.expect("opened").expect("a run");
     assert_eq!(in_the_way().await, [("in a run that is held", 1, format!("run {} of bill_instances", run.id.0))]);
     store.run_release(run.id, "ann", &[], now).await.expect("released");
-    assert_eq!(store.close_month(&closing(january)).await.expect("an answer"), CloseOutcome::Closed);
+    assert_eq!(store.close_month(&closing(january)).await.expect("an answer"), Ok(()));
+}
+
+/// Of ten days, half of them in a month that is closed: in the order of the columns, without where it is earned from.
+const LATE: &str = "insert into transfers (account_id, number, kind, debit, credit, currency, amount, effective_at,
+        recorded_at, service, period_from, period_to, basis)
+    select account_id, 9999, 'upgrade', 'wallet', 'sales', currency, 10, 1783296000, 1783296000, service,
+        1782432000, 1783296000, basis
+    from transfers where account_id = 3 and kind = 'period' and number = (
+        select min(number) from transfers where account_id = 3 and kind = 'period'
+    )";
+
+/// Whether something was written before its month was closed or after is not for clocks to tell: all closings here are
+/// of the month's last second, and what is written then and reaches back earns in the open month alone.
+#[tokio::test]
+async fn what_reaches_back_into_closed_months_is_earned_in_the_open_one() {
+    let life = half_a_year().await;
+    let store = &life.books.store;
+    let [june, july] = ["2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z"].map(month);
+    let before = [store.revenue(june).await.expect("revenue"), store.revenue(july).await.expect("revenue")];
+    for start in ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"] {
+        assert_eq!(store.close_month(&closing(&format!("{start}-01T00:00:00Z"))).await.expect("an answer"), Ok(()));
+    }
+    assert_eq!([store.revenue(june).await.expect("revenue"), store.revenue(july).await.expect("revenue")], before);
+    let earned_from = LATE.replace("period_to, basis)", "period_to, basis, earned_from)");
+    let earned_from = earned_from.replace("1783296000, basis", &format!("1783296000, basis, {}", july.from.secs()));
+    life.books.try_sql(&earned_from).await.expect("booked");
+    assert_eq!(store.revenue(june).await.expect("revenue"), before[0]);
+    let earned = |months: &BTreeMap<RevenueKey, RevenueMoves>| months.values().map(|moves| moves.earned).sum::<i128>();
+    assert_eq!(earned(&store.revenue(july).await.expect("revenue")), earned(&before[1]) + 10);
 }
 
 #[tokio::test]
@@ -165,7 +202,7 @@ async fn what_comes_later_leaves_a_closed_month_as_it_was() {
     let june = month("2026-06-01T00:00:00Z");
     for start in ["2026-01", "2026-02", "2026-03", "2026-04", "2026-05", "2026-06"] {
         let closed = store.close_month(&closing(&format!("{start}-01T00:00:00Z"))).await.expect("an answer");
-        assert_eq!(closed, CloseOutcome::Closed);
+        assert_eq!(closed, Ok(()));
     }
     let before = store.revenue(june).await.expect("revenue");
     let (author, reason) = ("admin".to_owned(), "late".to_owned());

@@ -98,7 +98,7 @@ async fn every_constraint_refuses_its_case() {
         ("update invoices set paid = total".into(), "invoice_paid_fits_state"),
         ("update invoices set paid_at = 1".into(), "invoice_paid_fits_state"),
         ("update invoices set public_number = 1".into(), "invoice_number_is_whole"),
-        ("insert into invoice_lines select account_id, invoice, 2, service, kind, period_from, period_to, amount, basis, net, tax, tax_rate_code, reissue from invoice_lines".into(), "invoice_lines.period_from"),
+        ("insert into invoice_lines select account_id, invoice, 2, service, kind, period_from, period_to, amount, basis, net, tax, tax_rate_code, reissue, earned_from from invoice_lines".into(), "invoice_lines.period_from"),
         ("insert into due values (1, 'daily', 5)".into(), "due_kind_is_known"),
         ("insert into due values (7, 'term', 5)".into(), "FOREIGN KEY"),
         ("insert into outages values (5, 5, 5)".into(), "outage_is_ordered"),

@@ -180,6 +180,12 @@ const BREAKS: &[(&str, &[&str])] = &[
         ],
     ),
     ("insert into closings values (1780272000, 1782864000, 1782864000, 'admin')", &[]),
+    (
+        "update transfers set earned_from = period_from + 1 where account_id = 1 and kind = 'period' and number = (
+            select min(number) from transfers where account_id = 1 and kind = 'period'
+        )",
+        &["closed_months_earn_no_more"],
+    ),
     ("insert into closings values (1782864000, 1785542400, 1785542400, 'admin')", &["closed_month_is_settled"]),
     (
         "update invoices set series = 'INV', public_number = 7 where account_id = 4 and number = 0",

@@ -114,7 +114,7 @@ pub async fn all() -> (BTreeSet<String>, Life) {
     store.accounts_behind(NOW, AccountId(0), 10).await.expect("accounts");
     let month = Period::month_of(living::at("2026-01-01T00:00:00Z"));
     let closing = store::Closing { month, closed_at: month.to, author: "ann".to_owned() };
-    store.close_month(&closing).await.expect("asked");
+    assert_eq!(store.close_month(&closing).await.expect("asked"), Ok(()));
     let (author, reason, invoice) = ("ann".to_owned(), "test".to_owned(), 0);
     for action in [
         rules::Action::Void { service: "s3".to_owned(), author: author.clone(), reason: reason.clone() },
