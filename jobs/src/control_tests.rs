@@ -1,6 +1,6 @@
 //! What admins and the guards say to the jobs: held runs, pauses, edited schedules, a clock in doubt.
 
-use rules::{AccountId, Micros, Timestamp, TransferKind};
+use rules::{AccountId, DueKind, Micros, Timestamp, TransferKind};
 use store::{Run, RunState};
 
 use crate::hold::Band;
@@ -119,18 +119,35 @@ async fn what_is_due_waits_until_its_slot_is_open() {
     bench.verified().await;
 }
 
-/// Paused, it opens no slot, and nobody waits for it.
+/// Paused, it opens no slot, and what it would do nobody does.
 #[tokio::test]
-async fn nobody_waits_for_the_slot_of_a_paused_job() {
-    let (bench, office, _, bob) = after_a_night().await;
-    office.store.jobs_enrol(&[(JOB, named(JOB).cron)], at(NOON)).await.expect("enrolled");
+async fn what_a_paused_job_would_do_waits_at_every_door() {
+    let (bench, office, ann, bob) = after_a_night().await;
+    let free = bench.customer("free", "monthly", 100).await;
+    crate::enrol(&office.store, at(NOON)).await.expect("enrolled");
     assert!(office.store.job_pause(JOB, "cli:ann", "look", bench.now()).await.expect("paused"));
-    bench.advance(SECOND);
+    // Before anything is due, nobody waits.
     office.act(bob, &create("bob-4", "daily"), bench.now()).await.expect("no fault").expect("allowed");
+    bench.advance(SECOND);
+    let refused = office.act(bob, &create("bob-5", "daily"), bench.now()).await.expect_err("it waits");
+    assert!(matches!(&refused, JobError::Paused { job, .. } if job == JOB), "{refused}");
+    office.act(free, &create("free-2", "monthly"), bench.now()).await.expect("no fault").expect("allowed");
+    // Money that comes keeps its second, and no sweep looks for what waits.
+    bench.receive(bob, "late", 10).await;
+    assert_eq!(bench.due("collect_payments").await, []);
+    let settled = office.settle(&[ann, bob, free], bench.now(), None).await.expect("no fault");
+    assert_eq!((settled.done, settled.counts.get("held")), (1, Some(&2)));
+    assert_eq!((periods(&bench, ann).await, periods(&bench, bob).await), (2, 4));
+
+    // Resumed, it waits for its next slot; asked for before that, its run is looked at like a slot's.
     assert!(office.store.job_resume(JOB, bench.now()).await.expect("resumed"));
-    office.act(bob, &create("bob-5", "daily"), bench.now()).await.expect("no fault").expect("allowed");
-    bench.advance(THIRD);
-    office.act(bob, &create("bob-6", "daily"), bench.now()).await.expect_err("its next slot is waited for");
+    let order = RunOrder::by("cli:ann", bench.now());
+    let run = open_run(&office, named(JOB), &order, bench.now()).await.expect("no fault").expect("a run");
+    assert_eq!((run.state, run.slot, run.held_for.is_some()), (RunState::Held, None, true));
+    let run = release(&office, &run, "cli:ann", bench.now()).await.expect("released").expect("it was held");
+    assert_eq!(work_run(&office, named(JOB), &run, WORKER).await.expect("worked off").done, 2);
+    assert_eq!((periods(&bench, ann).await, periods(&bench, bob).await), (3, 8));
+    bench.verified().await;
 }
 
 #[tokio::test]
@@ -169,7 +186,7 @@ async fn parked_accounts_are_left_while_collection_is_paused_or_they_are_held() 
     const COLLECTION: &str = "collect_payments";
     let (bench, office, ann, bob) = after_a_night().await;
     let store = &office.store;
-    store.jobs_enrol(&[(COLLECTION, named(COLLECTION).cron)], at(NOON)).await.expect("enrolled");
+    store.jobs_enrol(&[(COLLECTION, named(COLLECTION).cron, Some(DueKind::Collection))], at(NOON)).await.expect("enrolled");
     store.job_pause(COLLECTION, "cli:ann", "stop", bench.now()).await.expect("paused");
     store.park(ann, "a test", bench.now(), bench.now()).await.expect("parked");
     let mut scheduler = Scheduler::new(WORKER, bench.now());
@@ -232,7 +249,7 @@ async fn a_paused_job_stops_between_batches_and_never_fires_what_is_old() {
     let (bench, office, ann, _) = after_a_night().await;
     let office = office.with_band(None);
     let store = &office.store;
-    store.jobs_enrol(&[(JOB, named(JOB).cron)], at(NOON)).await.expect("enrolled");
+    store.jobs_enrol(&[(JOB, named(JOB).cron, Some(DueKind::Daily))], at(NOON)).await.expect("enrolled");
     bench.advance(SECOND);
     let run = opened(&office, bench.now()).await;
     assert!(store.job_pause(JOB, "cli:ann", "look", bench.now()).await.expect("paused"));
@@ -259,8 +276,8 @@ async fn an_edited_schedule_begins_now() {
     let office = office.with_band(None);
     bench.advance("2026-03-03T10:00:00Z");
     // The old schedule billed at the first midnight; at ten the new one would have had a slot at six.
-    office.store.jobs_enrol(&[(JOB, "0 0 6 * * *")], at(NOON)).await.expect("enrolled");
-    assert_eq!(office.store.jobs_enrol(&[(JOB, named(JOB).cron)], bench.now()).await.expect("edited"), [JOB]);
+    office.store.jobs_enrol(&[(JOB, "0 0 6 * * *", Some(DueKind::Daily))], at(NOON)).await.expect("enrolled");
+    assert_eq!(office.store.jobs_enrol(&[(JOB, named(JOB).cron, Some(DueKind::Daily))], bench.now()).await.expect("edited"), [JOB]);
     assert_eq!(open_slot(&office, named(JOB), bench.now()).await.expect("no fault"), None);
     bench.advance(SECOND);
     let next = opened(&office, bench.now()).await;

@@ -26,6 +26,8 @@ pub enum JobError {
     Clock(#[from] Jump),
     #[error("account `{account}` waits for run {run} of {job}, which is held: see `bursar runs show {run}`")]
     Held { account: String, run: i64, job: String },
+    #[error("account `{account}` waits for {job}, which is paused: see `bursar jobs list`")]
+    Paused { account: String, job: String },
     #[error("account `{account}` waits until the run of {job} for {slot} is open: try again in some seconds")]
     Opening { account: String, job: &'static str, slot: Timestamp },
     #[error("{violations} invariants of the books are broken: run `bursar verify`")]

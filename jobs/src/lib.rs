@@ -53,6 +53,9 @@ pub use slots::{next_slot, open_slot, open_slots, release};
 pub use stop::Stop;
 pub use tally::Tally;
 
+use rules::Timestamp;
+use store::{Schedule, Store, StoreError};
+
 /// Every job, in the order in which money flows.
 pub static JOBS: [Registered; 8] = [
     job::register::<bill_instances::BillInstances>(),
@@ -64,6 +67,12 @@ pub static JOBS: [Registered; 8] = [
     job::register::<end_trials::EndTrials>(),
     job::register::<verify_books::VerifyBooks>(),
 ];
+
+/// Makes all of them known to the books; answers those whose schedule was edited, which counts from now on.
+pub async fn enrol(store: &Store, now: Timestamp) -> Result<Vec<String>, StoreError> {
+    let schedules: Vec<Schedule<'_>> = JOBS.iter().map(|job| (job.name, job.cron, job.due_kind)).collect();
+    store.jobs_enrol(&schedules, now).await
+}
 
 /// The job of that name.
 pub fn job(name: &str) -> Option<&'static Registered> {

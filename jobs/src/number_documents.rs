@@ -48,7 +48,7 @@ impl Job for NumberDocuments {
                 break;
             }
             while !unnumbered.is_empty() && !office.stop.is_asked() {
-                numbered += office.store.number_documents(&mut unnumbered, &office.policy.documents).await?;
+                numbered += office.store.number_documents(&mut unnumbered, &office.policy().documents).await?;
             }
         }
         let mut tally = Tally { done: numbered, ..Tally::default() };

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::error::JobError;
 use crate::hold::Band;
 use crate::reference::{Reference, Wait};
+use crate::runs::BATCH_ACCOUNTS;
 use crate::slots::{Unopened, unopened};
 use crate::stop::Stop;
 use crate::tally::Tally;
@@ -31,7 +32,8 @@ const PARKED_SECS: i64 = 60;
 pub struct Office {
     pub store: Store,
     pub clock: Clock,
-    pub policy: Arc<Policy>,
+    /// Where the books have none yet.
+    policy: Arc<Policy>,
     /// Beyond it a calendar run is held; none, and every run goes by itself.
     pub band: Option<Band>,
     /// Asked for, work ends between two batches.
@@ -66,10 +68,11 @@ impl Decided {
 pub type Acted = Result<(), Refusal>;
 
 impl Office {
-    /// Opens the office over a store; prices and outages are read from it.
+    /// Opens the office over a store; prices, outages and the rules' numbers are read from it. `policy` is for books
+    /// that no daemon has served.
     pub async fn open(store: Store, clock: Clock, policy: Policy, cards: Arc<dyn Cards>) -> Result<Self, JobError> {
         let (policy, stop) = (Arc::new(policy), Stop::default());
-        let reference = Arc::new(RwLock::new(Arc::new(Reference::read(&store).await?)));
+        let reference = Arc::new(RwLock::new(Arc::new(Reference::read(&store, &policy).await?)));
         let unopened = Arc::default();
         Ok(Self { store, clock, policy, band: None, stop, cards, reference, unopened })
     }
@@ -80,9 +83,9 @@ impl Office {
         Self { band, ..self }
     }
 
-    /// Reads price lists, outages and held runs anew.
+    /// Reads price lists, outages, held runs, paused jobs and the rules' numbers anew.
     pub async fn reload(&self) -> Result<(), JobError> {
-        let reference = Reference::read(&self.store).await?;
+        let reference = Reference::read(&self.store, &self.policy).await?;
         *self.reference.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(reference);
         Ok(())
     }
@@ -95,6 +98,32 @@ impl Office {
     /// The revision of what [`Office::with_context`] gives.
     pub fn revision(&self) -> Revision {
         self.reference().revision
+    }
+
+    /// The rules' numbers.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.reference().policy.clone()
+    }
+
+    /// Has these be the rules' numbers from now on, for everybody who works on the books. What falls due by them is
+    /// told anew; one that died before it had done so is gone on with.
+    pub async fn adopt(&self, policy: &Policy) -> Result<(), JobError> {
+        if self.store.policy_keep(policy, self.clock.now()).await? {
+            return Ok(());
+        }
+        self.reload().await?;
+        let most = u32::try_from(BATCH_ACCOUNTS).unwrap_or(u32::MAX);
+        for kind in [DueKind::Retention, DueKind::Collection, DueKind::Trial] {
+            let (mut after, end) = (AccountId(i64::MIN), Timestamp::from_secs(i64::MAX));
+            loop {
+                let accounts = self.store.accounts_due_or_held(kind, end, after, most).await?;
+                let Some(last) = accounts.last() else { break };
+                after = *last;
+                // Up to where they are settled already: nothing is done on them but that.
+                self.settle(&accounts, Timestamp::BEGINNING, None).await?;
+            }
+        }
+        Ok(self.store.policy_followed(policy).await?)
     }
 
     fn reference(&self) -> Arc<Reference> {
@@ -118,12 +147,12 @@ impl Office {
 
     /// Runs `decide` with what holds for all accounts.
     pub fn with_context<T>(&self, decide: impl FnOnce(&Context<'_>) -> T) -> T {
-        decide(&self.reference().context(&self.policy))
+        decide(&self.reference().context())
     }
 
     /// Opens an account.
     pub async fn open_account(&self, new: NewAccount, now: Timestamp) -> Result<AccountId, JobError> {
-        let account = rules::open_account(new, &self.policy, now);
+        let account = rules::open_account(new, &self.policy(), now);
         let due = self.with_context(|cx| due_seconds(&account, cx));
         Ok(self.store.account_insert(&account, &due, self.clock.now()).await?)
     }
@@ -157,7 +186,7 @@ impl Office {
     pub async fn decide(&self, accounts: &[AccountId], until: Timestamp) -> Result<Decided, JobError> {
         let slots = self.waited_for(until).await?;
         let is_free = |account: &Account, reference: &Reference| {
-            reference.wait_of(account, &self.policy, &slots, until).is_none()
+            reference.wait_of(account, &slots, until).is_none()
         };
         self.decide_if(accounts, until, is_free).await
     }
@@ -171,7 +200,7 @@ impl Office {
         until: Timestamp,
     ) -> Result<Decided, JobError> {
         let concerns = |account: &Account, reference: &Reference| {
-            let due = due_seconds(account, &reference.context(&self.policy));
+            let due = due_seconds(account, &reference.context());
             kind.is_none_or(|kind| due.iter().any(|(of, at)| *of == kind && at.is_some_and(|at| at <= until)))
         };
         self.decide_if(accounts, until, concerns).await
@@ -185,7 +214,7 @@ impl Office {
     ) -> Result<Decided, JobError> {
         let loaded = self.store.accounts_load(accounts, Scope::Unfinished).await?;
         let reference = self.reference();
-        let cx = &reference.context(&self.policy);
+        let cx = &reference.context();
         let mut decided = Decided { revision: reference.revision, commits: Vec::new(), faults: Vec::new(), held: 0 };
         for account in loaded {
             match account {
@@ -308,7 +337,7 @@ impl Office {
             let waited = account.waiting.as_ref().map(|waiting| waiting.key.clone());
             let reference = self.reference();
             self.refuse_waiting(&account, &reference, now).await?;
-            let cx = &reference.context(&self.policy);
+            let cx = &reference.context();
             let decided = if begun { rules::settle(account, cx, now) } else { rules::act(account, cx, action, now) };
             let changes = decided
                 .map_err(|error| JobError::Unsettleable { account: name.clone(), problem: error.to_string() })?;
@@ -345,7 +374,7 @@ impl Office {
         let account = self.load_one(id, Scope::For(action)).await?;
         let (name, reference) = (account.name.clone(), self.reference());
         self.refuse_waiting(&account, &reference, now).await?;
-        let decided = rules::act(account, &reference.context(&self.policy), action, now);
+        let decided = rules::act(account, &reference.context(), action, now);
         decided.map_err(|error| JobError::Unsettleable { account: name, problem: error.to_string() })
     }
 
@@ -373,9 +402,10 @@ impl Office {
     async fn refuse_waiting(&self, account: &Account, reference: &Reference, now: Timestamp) -> Result<(), JobError> {
         let slots = self.waited_for(now).await?;
         let name = || account.name.clone();
-        match reference.wait_of(account, &self.policy, &slots, now) {
+        match reference.wait_of(account, &slots, now) {
             None => Ok(()),
             Some(Wait::Held(hold)) => Err(JobError::Held { account: name(), run: hold.run.0, job: hold.job.clone() }),
+            Some(Wait::Paused(job)) => Err(JobError::Paused { account: name(), job: job.job.clone() }),
             Some(Wait::Unopened(slot)) => Err(JobError::Opening { account: name(), job: slot.job, slot: slot.slot }),
         }
     }
@@ -390,7 +420,7 @@ impl Office {
     }
 
     async fn write_one(&self, changes: Changes, reference: &Reference) -> Result<Outcome, JobError> {
-        let commit = commit_of(changes, &reference.context(&self.policy));
+        let commit = commit_of(changes, &reference.context());
         let stamp = Stamp { recorded_at: self.clock.now(), run: None, revision: reference.revision };
         let outcomes = self.store.commit(&[commit], stamp, None).await?;
         Ok(outcomes.into_iter().next().unwrap_or(Outcome::Stale))

@@ -1,7 +1,7 @@
 //! The office: parked accounts, actions that wait for a card, decisions that came too late.
 
 use providers::CardScript;
-use rules::{AccountId, Answer, Micros, Refusal, Timestamp, TransferKind};
+use rules::{AccountId, Answer, Kind, Micros, Policy, Refusal, Stage, TermState, Timestamp, TransferKind};
 
 use crate::error::JobError;
 use crate::testing::{Bench, Books, at, change_plan, counts, create, units};
@@ -231,4 +231,51 @@ async fn an_action_behind_one_that_waits_is_done_once() {
     let acted = bench.office.act(ann, &create("ann-3", "large"), bench.now()).await;
     assert_eq!(acted.expect("no fault"), Err(Refusal::PaymentFailed));
     bench.verified().await;
+}
+
+/// Whoever works on the books goes by the numbers of the daemon that started last, whatever it was given itself.
+#[tokio::test]
+async fn the_numbers_of_the_daemon_are_everybodys() {
+    let bench = Bench::at("2026-03-02T12:00:00Z").await;
+    let poor = bench.customer("poor", "term", 10).await;
+    let patient = Policy { retention_days: 20, ..Policy::default() };
+    bench.office.adopt(&patient).await.expect("adopted");
+    bench.advance("2026-04-02T12:00:00Z");
+    bench.run("renew_services").await;
+    bench.advance("2026-04-06T12:00:00Z");
+    let command = bench.another_office().await;
+    assert_eq!(*command.policy(), patient);
+    command.settle(&[poor], bench.now(), None).await.expect("no fault");
+    let service = command.store.service("poor-1").await.expect("readable").expect("a service").service;
+    let Kind::Term(term) = &service.kind else { panic!("{service:?}") };
+    assert!(matches!(term.state, TermState::Suspended { stage: Stage::Retention, .. }), "{term:?}");
+    assert_eq!(bench.due("end_retention").await, []);
+
+    // A daemon with other numbers: what falls due by them is looked for at once.
+    let hasty = Policy { retention_days: 3, ..Policy::default() };
+    bench.another_office().await.adopt(&hasty).await.expect("adopted");
+    assert_eq!(bench.due("end_retention").await, [poor]);
+    bench.office.reload_if_moved().await.expect("read");
+    assert_eq!(*bench.office.policy(), hasty);
+    bench.verified().await;
+    bench.run("end_retention").await;
+    let events = bench.office.store.events(Some(poor)).await.expect("events");
+    let removal = events.iter().find(|event| event.kind == "service.removal_queued").expect("an event");
+    assert_eq!(removal.at, at("2026-04-06T12:00:00Z"), "not before it was settled to then");
+}
+
+/// A start that was cut off before all accounts fell due by new numbers is gone on with by the next one.
+#[tokio::test]
+async fn new_numbers_are_followed_by_every_account() {
+    let bench = Bench::at("2026-03-02T12:00:00Z").await;
+    let poor = bench.customer("poor", "term", 10).await;
+    bench.advance("2026-04-02T12:00:00Z");
+    bench.run("renew_services").await;
+    let hasty = Policy { retention_days: 1, ..Policy::default() };
+    assert!(!bench.office.store.policy_keep(&hasty, bench.now()).await.expect("kept"));
+    bench.advance("2026-04-04T00:00:00Z");
+    assert_eq!(bench.due("end_retention").await, []);
+    bench.office.adopt(&hasty).await.expect("adopted");
+    assert_eq!(bench.due("end_retention").await, [poor]);
+    assert!(bench.office.store.policy_keep(&hasty, bench.now()).await.expect("kept"), "it is followed now");
 }

@@ -6,7 +6,7 @@ use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgre
 use crate::error::JobError;
 use crate::job::Registered;
 use crate::office::Office;
-use crate::slots::SCHEDULE;
+use crate::slots::{Foreseen, SCHEDULE, foresee, slots_behind};
 use crate::tally::Tally;
 
 /// Accounts that are loaded, decided and committed together: well below 200 ms, so that nobody waits long.
@@ -91,18 +91,21 @@ fn paused(controls: &[JobControl], job: &str) -> bool {
     controls.iter().any(|control| control.job == job && control.is_paused())
 }
 
-/// Opens a run, cut into shards by account.
+/// Opens a run, cut into shards by account. On all of them it is looked at like a slot's: beyond the band it is held.
 pub async fn open_run(
     office: &Office,
     job: &Registered,
     order: &RunOrder<'_>,
     now: Timestamp,
 ) -> Result<Option<Run>, JobError> {
-    let (total, shards) = match order.only {
-        Some(only) => (1, vec![(only, only)]),
-        None => ((job.due_count)(office, order.starts_at.max(now)).await?, shards_of_all(office).await?),
-    };
-    Ok(office.store.run_open(&NewRun { total, shards: &shards, ..order.of(job, now) }).await?)
+    let new = order.of(job, now);
+    if let Some(only) = order.only {
+        return Ok(office.store.run_open(&NewRun { total: 1, shards: &[(only, only)], ..new }).await?);
+    }
+    let until = order.starts_at.max(now);
+    let Foreseen { total, preview, held_for } = foresee(office, job, slots_behind(office, job, until).await?, until).await?;
+    let (preview, held_for, shards) = (preview.as_deref(), held_for.as_deref(), shards_of_all(office).await?);
+    Ok(office.store.run_open(&NewRun { total, preview, held_for, shards: &shards, ..new }).await?)
 }
 
 /// All accounts in shards. The last one is open: who comes before the run starts is in it.

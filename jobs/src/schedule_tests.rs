@@ -1,6 +1,6 @@
 //! What other schedulers did to their users: slots that pile up, vanish, fire twice or never again.
 
-use rules::{DAY, Timestamp, TransferKind};
+use rules::{DAY, DueKind, Timestamp, TransferKind};
 use store::RunState;
 
 use crate::testing::{Bench, WORKER, at, named};
@@ -87,7 +87,7 @@ async fn no_midnight_is_without_its_row_whatever_happened() {
     let bench = Bench::at("2026-03-02T12:00:00Z").await;
     let ann = bench.customer("ann", "daily", 10_000).await;
     let store = &bench.office.store;
-    store.jobs_enrol(&[(JOB, named(JOB).cron)], bench.now()).await.expect("enrolled");
+    store.jobs_enrol(&[(JOB, named(JOB).cron, Some(DueKind::Daily))], bench.now()).await.expect("enrolled");
     let mut scheduler = Scheduler::new(WORKER, bench.now());
     tick(&bench, &mut scheduler).await;
     let mut days: u32 = 0;

@@ -61,9 +61,7 @@ struct Ahead {
     job: &'static Registered,
     slot: Timestamp,
     covered: Vec<Timestamp>,
-    total: u64,
-    preview: Option<String>,
-    held_for: Option<String>,
+    foreseen: Foreseen,
 }
 
 /// Opens the runs of the newest missed slots of calendar jobs, together; older ones are recorded as covered by them.
@@ -87,9 +85,9 @@ pub async fn open_slots(office: &Office, jobs: &[&'static Registered], now: Time
     let new: Vec<NewRun<'_>> = ahead
         .iter()
         .map(|ahead| NewRun {
-            preview: ahead.preview.as_deref(),
-            held_for: ahead.held_for.as_deref(),
-            total: ahead.total,
+            preview: ahead.foreseen.preview.as_deref(),
+            held_for: ahead.foreseen.held_for.as_deref(),
+            total: ahead.foreseen.total,
             shards: &shards,
             ..RunOrder { slot: Some(ahead.slot), covered: &ahead.covered, ..RunOrder::by(SCHEDULE, now) }
                 .of(ahead.job, now)
@@ -111,17 +109,38 @@ async fn look_ahead(
 ) -> Result<Option<Ahead>, JobError> {
     let mut covered = missed_slots(&office.store, job, control, now).await?;
     let Some(slot) = covered.pop() else { return Ok(None) };
-    let mut ahead = Ahead { job, slot, covered, total: 0, preview: None, held_for: None };
+    let foreseen = foresee(office, job, covered.len() + 1, now).await?;
+    Ok(Some(Ahead { job, slot, covered, foreseen }))
+}
+
+/// What a run on all accounts would do.
+pub struct Foreseen {
+    pub total: u64,
+    pub preview: Option<String>,
+    /// Why it waits for an admin, if it is beyond the band.
+    pub held_for: Option<String>,
+}
+
+/// Looks ahead at a run that settles so many slots up to `until`.
+pub async fn foresee(
+    office: &Office,
+    job: &Registered,
+    slots: usize,
+    until: Timestamp,
+) -> Result<Foreseen, JobError> {
     let Some(band) = office.band.filter(|_| job.due_kind.is_some()) else {
-        ahead.total = (job.due_count)(office, now).await?;
-        return Ok(Some(ahead));
+        return Ok(Foreseen { total: (job.due_count)(office, until).await?, preview: None, held_for: None });
     };
-    let slots = u32::try_from(ahead.covered.len() + 1).unwrap_or(u32::MAX);
-    let preview = Preview { slots, ..preview(office, job, None, now, |_| {}).await? };
-    ahead.held_for = band.beyond(&preview, &office.store.runs_to_compare(job.name, COMPARED).await?);
-    ahead.total = preview.accounts;
-    ahead.preview = Some(serde_json::json!(preview).to_string());
-    Ok(Some(ahead))
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+    let preview = Preview { slots, ..preview(office, job, None, until, |_| {}).await? };
+    let held_for = band.beyond(&preview, &office.store.runs_to_compare(job.name, COMPARED).await?);
+    Ok(Foreseen { total: preview.accounts, preview: Some(serde_json::json!(preview).to_string()), held_for })
+}
+
+/// How many slots of a job a run at `until` makes up for, with those that count no more by themselves.
+pub async fn slots_behind(office: &Office, job: &Registered, until: Timestamp) -> Result<usize, JobError> {
+    let last = office.store.last_slot(job.name).await?;
+    Ok(last.map_or(1, |last| due_slots(job, last, until).len()).max(1))
 }
 
 /// Lets a held run go on, with the slots that passed since; none if it is not held any more.
@@ -143,12 +162,11 @@ pub struct Unopened {
     pub job: &'static str,
     pub kind: DueKind,
     pub slot: Timestamp,
-    paused: bool,
 }
 
 impl Unopened {
     pub fn is_waited_for(&self, until: Timestamp) -> bool {
-        self.slot <= until && !self.paused
+        self.slot <= until
     }
 }
 
@@ -160,8 +178,7 @@ pub async fn unopened(store: &Store) -> Result<Vec<Unopened>, JobError> {
         let (Some(kind), Some(last)) = (job.due_kind, store.last_slot(job.name).await?) else { continue };
         let control = control_of(&controls, job);
         let since = control.map_or(last, |control| last.max(control.cron_since).max(control.slots_after));
-        let paused = control.is_some_and(JobControl::is_paused);
-        unopened.extend(next_slot(job, since).map(|slot| Unopened { job: job.name, kind, slot, paused }));
+        unopened.extend(next_slot(job, since).map(|slot| Unopened { job: job.name, kind, slot }));
     }
     Ok(unopened)
 }

@@ -259,7 +259,7 @@ impl Bench {
     }
 
     pub async fn verified(&self) {
-        assert_eq!(self.office.store.verify(None, &self.office.policy).await.expect("verified"), []);
+        assert_eq!(self.office.store.verify(None, &self.office.policy()).await.expect("verified"), []);
     }
 
     /// Marks all that is under way as failed, so that nobody takes it up.

@@ -41,7 +41,7 @@ impl Job for VerifyBooks {
         _: Timestamp,
         progress: Option<&mut ShardProgress>,
     ) -> Result<Tally, JobError> {
-        let violations = office.store.verify(None, &office.policy).await?;
+        let violations = office.store.verify(None, &office.policy()).await?;
         for violation in &violations {
             tracing::error!(job = Self::NAME, invariant = %violation.invariant, "{violation}");
         }

@@ -56,6 +56,22 @@ create trigger changed_list_moves_revision after update on price_lists for each 
 
 create trigger outage_moves_revision after insert on outages for each row execute function move_revision();
 
+-- The numbers that a hoster may change, as the daemon's configuration had them when one started last: whoever works on
+-- these books goes by the same.
+create table policies (
+    id bigint not null primary key check (id = 1),
+    -- JSON.
+    body text collate "C" not null,
+    -- Whether accounts fall due by it already.
+    followed boolean not null,
+    recorded_at bigint not null
+);
+
+create trigger first_policy_moves_revision after insert on policies for each row execute function move_revision();
+
+create trigger changed_policy_moves_revision after update on policies for each row
+when (new.body <> old.body) execute function move_revision();
+
 create table heartbeats (
     id bigint not null primary key check (id = 1),
     last_alive_at bigint not null,

@@ -3,6 +3,8 @@
 
 create table job_controls (
     job text collate "C" not null primary key,
+    -- The kind of due work that the job looks for: while it is paused, accounts with such work wait.
+    due_kind text collate "C",
     -- The schedule that its slots are counted by, and since when it is.
     cron text collate "C" not null,
     cron_since bigint not null,
@@ -38,3 +40,13 @@ execute function move_revision();
 create trigger released_run_moves_revision after update on runs for each row
 when ((old.state = 'held') <> (new.state = 'held'))
 execute function move_revision();
+
+create trigger pause_moves_revision after update on job_controls for each row
+when ((old.paused_at is null) <> (new.paused_at is null))
+execute function move_revision();
+
+-- What nobody may do: accounts with such work due wait for a release, or for the job to be taken back into work.
+create view waited_for as
+    select due_kind from runs where state = 'held' and due_kind is not null
+    union all
+    select due_kind from job_controls where paused_at is not null and due_kind is not null;

@@ -62,6 +62,27 @@ begin
     update reference_revision set number = number + 1 where id = 1;
 end;
 
+-- The numbers that a hoster may change, as the daemon's configuration had them when one started last: whoever works on
+-- these books goes by the same.
+create table policies (
+    id integer not null primary key check (id = 1),
+    -- JSON.
+    body text not null,
+    -- Whether accounts fall due by it already.
+    followed integer not null,
+    recorded_at integer not null
+) strict;
+
+create trigger first_policy_moves_revision after insert on policies
+begin
+    update reference_revision set number = number + 1 where id = 1;
+end;
+
+create trigger changed_policy_moves_revision after update on policies when new.body <> old.body
+begin
+    update reference_revision set number = number + 1 where id = 1;
+end;
+
 create table heartbeats (
     id integer not null primary key check (id = 1),
     last_alive_at integer not null,

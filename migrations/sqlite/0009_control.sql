@@ -3,6 +3,8 @@
 
 create table job_controls (
     job text not null primary key,
+    -- The kind of due work that the job looks for: while it is paused, accounts with such work wait.
+    due_kind text,
     -- The schedule that its slots are counted by, and since when it is.
     cron text not null,
     cron_since integer not null,
@@ -40,3 +42,15 @@ create trigger released_run_moves_revision after update on runs when (old.state 
 begin
     update reference_revision set number = number + 1 where id = 1;
 end;
+
+create trigger pause_moves_revision after update on job_controls
+when (old.paused_at is null) <> (new.paused_at is null)
+begin
+    update reference_revision set number = number + 1 where id = 1;
+end;
+
+-- What nobody may do: accounts with such work due wait for a release, or for the job to be taken back into work.
+create view waited_for as
+    select due_kind from runs where state = 'held' and due_kind is not null
+    union all
+    select due_kind from job_controls where paused_at is not null and due_kind is not null;

@@ -1,6 +1,6 @@
 //! What admins say about jobs: which are paused, and since when their slots count.
 
-use rules::Timestamp;
+use rules::{DueKind, Timestamp};
 
 use crate::cells::{Cells, Problem};
 use crate::sql::{self, Row};
@@ -10,6 +10,8 @@ use crate::{Result, Store, StoreError};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobControl {
     pub job: String,
+    /// What it looks for; while it is paused, accounts with such work due wait.
+    pub due_kind: Option<DueKind>,
     /// The schedule that its slots are counted by, and since when it is.
     pub cron: String,
     pub cron_since: Timestamp,
@@ -31,7 +33,10 @@ pub struct Pause {
     pub reason: String,
 }
 
-const CONTROLS: &str = "select job, cron, cron_since, slots_after, paused_at, paused_by, pause_reason
+/// A job with its cron line, and what it looks for.
+pub type Schedule<'a> = (&'a str, &'a str, Option<DueKind>);
+
+const CONTROLS: &str = "select job, due_kind, cron, cron_since, slots_after, paused_at, paused_by, pause_reason
     from job_controls order by job";
 
 impl Store {
@@ -43,10 +48,10 @@ impl Store {
 
     /// Makes jobs known with their schedules. A new one's slots count from the beginning; an edited schedule's
     /// from now on: what the old one missed is not the new one's. Answers the jobs whose schedule was edited.
-    pub async fn jobs_enrol(&self, jobs: &[(&str, &str)], now: Timestamp) -> Result<Vec<String>> {
+    pub async fn jobs_enrol(&self, jobs: &[Schedule<'_>], now: Timestamp) -> Result<Vec<String>> {
         let mut transaction = self.write().await?;
         let mut edited = Vec::new();
-        for (job, cron) in jobs {
+        for (job, cron, due_kind) in jobs {
             let changed = sql::query(
                 "update job_controls set cron = $2, cron_since = $3, slots_after = $3 where job = $1 and cron <> $2",
             )
@@ -59,12 +64,13 @@ impl Store {
                 edited.push((*job).to_owned());
             }
             sql::query(
-                "insert into job_controls (job, cron, cron_since, slots_after) values ($1, $2, $3, $3)
-                on conflict (job) do nothing",
+                "insert into job_controls (job, cron, cron_since, slots_after, due_kind) values ($1, $2, $3, $3, $4)
+                on conflict (job) do update set due_kind = excluded.due_kind",
             )
             .bind(*job)
             .bind(*cron)
             .bind(Timestamp::BEGINNING.secs())
+            .bind(due_kind.map(DueKind::name))
             .execute(&mut transaction)
             .await?;
         }
@@ -108,11 +114,12 @@ impl Store {
 
 fn read(row: &Row) -> Result<JobControl> {
     let read = |cells: &mut Cells<'_>| -> std::result::Result<JobControl, Problem> {
-        let (job, cron) = (cells.text()?, cells.text()?);
+        let (job, due_kind, cron) = (cells.text()?, cells.maybe_text()?, cells.text()?);
+        let due_kind = DueKind::ALL.into_iter().find(|known| Some(known.name()) == due_kind.as_deref());
         let (cron_since, slots_after) = (cells.time_or_beginning()?, cells.time_or_beginning()?);
         let (at, by, reason) = (cells.maybe_time()?, cells.maybe_text()?, cells.maybe_text()?);
         let pause = at.zip(by).zip(reason).map(|((at, by), reason)| Pause { at, by, reason });
-        Ok(JobControl { job, cron, cron_since, slots_after, pause })
+        Ok(JobControl { job, due_kind, cron, cron_since, slots_after, pause })
     };
     read(&mut Cells::of(row)).map_err(|problem| StoreError::CorruptTable { table: "job_controls", problem })
 }

@@ -8,22 +8,22 @@ use crate::commit::{Commit, DueSeconds};
 use crate::sql::{self, Work};
 use crate::{Result, Store};
 
-/// Parked accounts wait for their own next try, and those with something that a held run was opened for wait
-/// for its release.
+/// Parked accounts wait for their own next try, and those with something due that a held run was opened for, or that a
+/// paused job does, for its release or its return.
 macro_rules! unless_waiting {
     ($account:literal) => {
         concat!(
             " and not exists (select 1 from parked where parked.account_id = ",
             $account,
             " and parked.next_try_at > $2)
-            and not exists (select 1 from runs where runs.state = 'held' and (
-                (runs.due_kind = 'daily'
+            and not exists (select 1 from waited_for w where (
+                (w.due_kind = 'daily'
                     and exists (select 1 from accounts a where a.id = ",
             $account,
             " and a.daily_due_at <= $2))
                 or exists (select 1 from due d where d.account_id = ",
             $account,
-            " and d.kind = runs.due_kind and d.at <= $2)))"
+            " and d.kind = w.due_kind and d.at <= $2)))"
         )
     };
 }
@@ -96,7 +96,7 @@ impl Store {
         Ok(ids.into_iter().map(AccountId).collect())
     }
 
-    /// How many accounts have something of `kind` due, those left out that are parked or wait for a held run.
+    /// How many accounts have something of `kind` due, those left out that are parked or wait.
     pub async fn accounts_due_count(&self, kind: DueKind, now: Timestamp) -> Result<u64> {
         let question = if kind == DueKind::Daily { DAILY_COUNT } else { OTHERS_COUNT };
         let count: i64 =

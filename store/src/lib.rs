@@ -31,6 +31,7 @@ mod numbers;
 mod parked;
 
 mod outages;
+mod policies;
 mod prices;
 mod reference;
 mod withdraw;
@@ -54,7 +55,7 @@ pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use clock_doubts::ClockDoubt;
 pub use closings::{CUT_OFF_IMPORT, CannotClose, Closing, InTheWay};
 pub use commit::{Commit, DueSeconds, Outcome, Stamp};
-pub use controls::{JobControl, Pause};
+pub use controls::{JobControl, Pause, Schedule};
 pub use error::StoreError;
 pub use imports::{ArrivingAccount, Brought, GivenUp, Import};
 pub use intents::{Answered, OpenIntent};

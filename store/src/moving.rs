@@ -10,7 +10,7 @@ use crate::{Result, Store, StoreError, postgres};
 
 /// Every table with its key, parents before what points to them. Closed months come late, for nothing comes into one;
 /// last is what the rows before it move by themselves.
-pub const TABLES: [(&str, &[&str]); 26] = [
+pub const TABLES: [(&str, &[&str]); 27] = [
     ("accounts", &["id"]),
     ("services", &["account_id", "number"]),
     ("runs", &["id"]),
@@ -27,6 +27,7 @@ pub const TABLES: [(&str, &[&str]); 26] = [
     ("parked", &["account_id"]),
     ("price_lists", &["id"]),
     ("outages", &["since"]),
+    ("policies", &["id"]),
     ("heartbeats", &["id"]),
     ("job_controls", &["job"]),
     ("clock_doubts", &["worker"]),

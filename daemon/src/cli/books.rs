@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jobs::{Clock, Jump, Office};
 use providers::NoCards;
-use rules::{AccountId, Timestamp};
+use rules::{AccountId, Policy, Timestamp};
 use store::{Address, Opening, Store};
 
 use crate::input::{BadInput, Config, database_address};
@@ -37,9 +37,9 @@ pub struct NotNow(pub String);
 
 #[derive(clap::Args)]
 pub struct Books {
-    /// The daemon's configuration: where the books are, and the rules' numbers
+    /// The daemon's configuration: where the books are
     ///
-    /// Without it and without --database-url, /etc/bursar/bursar.toml.
+    /// The rules' numbers are those that the daemon started with, whatever this file says by now. Without it and without --database-url, /etc/bursar/bursar.toml.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Instead of the configuration's `database`: sqlite:PATH or postgres://USER@HOST/DATABASE
@@ -59,11 +59,15 @@ impl Books {
         format!("bursar {}{}", words.join(" "), given.collect::<String>())
     }
 
+    /// The configuration's file, if it is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        let shipped = || Some(PathBuf::from(SHIPPED_CONFIG)).filter(|path| path.exists());
+        self.config.clone().or_else(|| if self.database_url.is_none() { shipped() } else { None })
+    }
+
     /// The configuration, with the database that this command is for.
     pub fn configuration(&self) -> anyhow::Result<Config> {
-        let shipped = || Some(PathBuf::from(SHIPPED_CONFIG)).filter(|path| path.exists());
-        let file = self.config.clone().or_else(|| if self.database_url.is_none() { shipped() } else { None });
-        let mut config = match file {
+        let mut config = match self.file() {
             Some(file) => Config::read(&file).map_err(|problems| BadInput(problems.to_string()))?,
             None => Config::default(),
         };
@@ -84,6 +88,14 @@ impl Books {
         let config = self.configuration()?;
         let store = open(&config).await?;
         Ok(Office::open(store, Clock::system(), config.policy, Arc::new(NoCards)).await?.with_band(config.band))
+    }
+
+    /// The rules' numbers: those of the books, or the configuration's where no daemon has served them yet.
+    pub async fn policy(&self, store: &Store) -> anyhow::Result<Policy> {
+        match store.policy().await? {
+            Some(policy) => Ok(policy),
+            None => Ok(self.configuration()?.policy),
+        }
     }
 
     /// The office, to change something in. That needs a daemon that is alive: one that starts after a long

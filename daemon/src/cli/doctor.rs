@@ -11,6 +11,7 @@ use store::{Address, ClockDoubt, Import, JobControl, Run, RunState, Shard};
 use crate::cli::books::{ALIVE_SECS, Books};
 use crate::cli::import::{HASH_START, unfinished_import};
 use crate::cli::{DONE, FAILED, Format};
+use crate::input::Config;
 use crate::tables::table;
 
 /// A slot that is older without a run was missed.
@@ -62,6 +63,9 @@ pub async fn run(args: DoctorArgs) -> anyhow::Result<u8> {
     alive(&office, now, &mut findings).await?;
     runs(&office, now, &mut findings).await?;
     accounts(&office, &mut findings).await?;
+    if args.books.file().is_some() {
+        policy(&office, &config, &mut findings).await?;
+    }
     prices(&office, now, &mut findings).await?;
     imports(&args.books, &office, &mut findings).await?;
     findings.well("cards", "no payment provider yet: no card can be saved outside the simulator");
@@ -96,6 +100,18 @@ fn file(path: &Path, findings: &mut Findings) -> anyhow::Result<()> {
         findings.ill("disk", format!("{free} MiB are free"), "make room: on a full disk nothing is settled");
     } else {
         findings.well("disk", format!("{free} MiB are free"));
+    }
+    Ok(())
+}
+
+/// Everybody works by the numbers that the daemon started with.
+async fn policy(office: &Office, config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+    match office.store.policy().await? {
+        Some(kept) if kept != config.policy => {
+            let remedy = "if this is the daemon's configuration, start the daemon anew; until then its old numbers hold";
+            findings.ill("numbers", "[billing] or [documents] is not as the daemon started with", remedy);
+        }
+        _ => findings.well("numbers", "as the daemon started with"),
     }
     Ok(())
 }
@@ -282,6 +298,7 @@ mod tests {
         office.store.shard_claim(run, 0, "w", at(700), at(1000)).await.expect("asked").expect("claimed");
         assert_eq!((found(1600, &[]).await, found(1601, &[]).await.is_some()), (None, true));
         let mut control = JobControl {
+            due_kind: None,
             job: "bill_instances".to_owned(),
             cron: String::new(),
             cron_since: at(0),
@@ -300,6 +317,7 @@ mod tests {
         let job = ::jobs::job("bill_instances").expect("a job");
         let newest = Some(at("2026-03-02T00:00:00Z"));
         let control = |slots_after| JobControl {
+            due_kind: None,
             job: job.name.to_owned(),
             cron: job.cron.to_owned(),
             cron_since: Timestamp::BEGINNING,

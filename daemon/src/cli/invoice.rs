@@ -159,7 +159,8 @@ pub async fn run(args: InvoiceArgs) -> anyhow::Result<u8> {
 }
 
 async fn list(books: &Books, args: &ListArgs) -> anyhow::Result<(Value, String)> {
-    let (store, documents) = (&books.store().await?, books.configuration()?.policy.documents);
+    let store = &books.store().await?;
+    let documents = books.policy(store).await?.documents;
     let of = match &args.account {
         Some(name) => Some(books::account(store, name).await?),
         None => None,
@@ -200,8 +201,9 @@ async fn correct(
 }
 
 async fn show(books: &Books, which: &Which) -> anyhow::Result<(Value, String)> {
-    let (_, invoice) = which.find(&books.store().await?).await?;
-    let documents = books.configuration()?.policy.documents;
+    let store = &books.store().await?;
+    let (_, invoice) = which.find(store).await?;
+    let documents = books.policy(store).await?.documents;
     Ok((whole_json(&invoice, &documents), whole_table(&invoice, &documents)))
 }
 

@@ -60,6 +60,9 @@ enum JobsCommand {
     },
     /// Stop a job, or all of them, between two batches; nothing is lost, what is due stays due
     ///
+    /// What a paused job would do is done by nobody: commands on accounts with such work due answer `not now`, and
+    /// money that comes for them keeps its second.
+    ///
     /// Examples:
     ///   bursar jobs pause bill_instances --reason "prices look wrong"
     ///   bursar jobs pause --all --reason "moving the machine"
@@ -74,7 +77,7 @@ enum JobsCommand {
     /// Take a paused job back into work, from its next slot on
     ///
     /// Slots that passed meanwhile open no run by themselves: the next one's run does all of it. What cannot
-    /// wait so long is for `bursar jobs enqueue`.
+    /// wait so long is for `bursar jobs enqueue`, whose run is held like a slot's if it would do far more than usual.
     Resume {
         #[command(flatten)]
         which: Which,
@@ -220,7 +223,7 @@ async fn numbers_ahead(books: &Books, asked: &Asked, format: Format) -> anyhow::
         return Err(BadInput(format!("--account {account}: {NUMBERS} numbers those of all accounts")).into());
     }
     let office = books.office().await?;
-    let documents = &office.policy.documents;
+    let documents = &office.policy().documents;
     let ahead = office.store.numbers_ahead(documents).await?;
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
     for (series, first, count) in &ahead {
@@ -356,10 +359,22 @@ async fn enqueue(books: &Books, asked: &Asked, format: Format) -> anyhow::Result
     let order = RunOrder { starts_at, only, ..RunOrder::by(&author, now) };
     let run = open_run(&office, asked.job, &order, now).await?;
     let Some(run) = run else { anyhow::bail!("no run was opened") };
+    if let Some(why) = &run.held_for {
+        let text = format!(
+            "Run {0} of {1} is held: {why}. See it: bursar runs show {0}; let it go on: bursar runs release {0}",
+            run.id.0, run.job
+        );
+        format.print(&enqueued(&run), &text)?;
+        return Ok(DONE);
+    }
     let (id, when) = (run.id.0, if starts_at > now { format!(", from {starts_at} on") } else { String::new() });
     let text = format!("Run {id} of {} is queued{when}. Watch it: bursar runs watch {id}", run.job);
-    format.print(&json!({ "run": run.id, "job": run.job, "starts_at": written(run.starts_at) }), &text)?;
+    format.print(&enqueued(&run), &text)?;
     Ok(DONE)
+}
+
+fn enqueued(run: &Run) -> serde_json::Value {
+    json!({ "run": run.id, "job": run.job, "starts_at": written(run.starts_at), "held_for": run.held_for })
 }
 
 /// A run of a paused job would wait without a word.
@@ -377,8 +392,7 @@ async fn pause(books: &Books, which: &Which, reason: &str, format: Format) -> an
     let (jobs, store) = (which.jobs()?, books.store().await?);
     let now = ::jobs::Clock::system().now();
     // A daemon that starts later must find them paused.
-    let schedules: Vec<(&str, &str)> = JOBS.iter().map(|job| (job.name, job.cron)).collect();
-    store.jobs_enrol(&schedules, now).await?;
+    ::jobs::enrol(&store, now).await?;
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
     for job in jobs {
         let paused = store.job_pause(job.name, &author(), reason, now).await?;

@@ -50,7 +50,8 @@ pub async fn run(args: StatementArgs) -> anyhow::Result<u8> {
             return Err(BadInput(format!("--before {other}: it is an entry of the account, like {entry}")).into());
         }
     };
-    let (store, documents) = (args.books.store().await?, args.books.configuration()?.policy.documents);
+    let store = args.books.store().await?;
+    let documents = args.books.policy(&store).await?.documents;
     let account = books::account(&store, &args.account).await?;
     let range =
         Period::new(args.from.unwrap_or(Timestamp::BEGINNING), args.to.unwrap_or(Timestamp::from_secs(i64::MAX)));

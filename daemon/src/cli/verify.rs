@@ -5,7 +5,8 @@ use serde_json::json;
 use crate::cli::{DONE, FAILED, VerifyArgs, books};
 
 pub async fn run(args: VerifyArgs) -> anyhow::Result<u8> {
-    let (policy, store) = (args.books.configuration()?.policy, args.books.store().await?);
+    let store = args.books.store().await?;
+    let policy = args.books.policy(&store).await?;
     let account = match &args.account {
         None => None,
         Some(name) => Some(books::account(&store, name).await?),

@@ -121,7 +121,7 @@ async fn read(
         if names.accounts.len() >= LOOKED_UP {
             names.look_up(&office.store, &mut arrivals).await?;
         }
-        note_ours(&mut ours, &office.policy.documents, &imported);
+        note_ours(&mut ours, &office.policy().documents, &imported);
         let line = imported.line;
         if let Err(problem) = at_once.count(imported, &arrivals, (now, open_from)) {
             arrivals.note(line, "", problem);

@@ -19,5 +19,5 @@ pub use write::{Contended, CutShort, bring_in};
 /// What a file is read by, as of a second.
 pub async fn terms(office: &Office, at: Timestamp) -> anyhow::Result<Terms> {
     let (book, outages) = (office.store.price_book().await?, office.store.outages().await?);
-    Ok(Terms { book, policy: office.policy.clone(), outages, at })
+    Ok(Terms { book, policy: office.policy(), outages, at })
 }

@@ -65,7 +65,7 @@ async fn what_stands_is_told_and_the_same_command_goes_on() {
     assert_eq!(desk.import(|_| ()).await.expect("brought in"), 100);
     let source = Source::of(&desk.file).expect("the file");
     assert!(matches!(look(&desk.office, &source, None).await, Ok(Looked::Done(import)) if import.up_to == ACCOUNTS));
-    assert!(desk.office.store.verify(None, &desk.office.policy).await.expect("verified").is_empty());
+    assert!(desk.office.store.verify(None, &desk.office.policy()).await.expect("verified").is_empty());
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn one_that_is_given_up_stops_where_it_is() {
     assert_eq!(rest.len(), 151);
     fs::write(&desk.file, rest.join("\n").replace("\"accounts\": 250", "\"accounts\": 150")).expect("written");
     desk.import(|_| ()).await.expect("brought in");
-    assert!(store.verify(None, &desk.office.policy).await.expect("verified").is_empty());
+    assert!(store.verify(None, &desk.office.policy()).await.expect("verified").is_empty());
 }
 
 /// What is due by now of who comes in, and the jobs that look for it at their slots alone.

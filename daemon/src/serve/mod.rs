@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jobs::{Clock, ClockWatch, JOBS, JobError, Office, Scheduler, Stopwatch, Ticked};
+use jobs::{Clock, ClockWatch, JobError, Office, Scheduler, Stopwatch, Ticked};
 use providers::Cards;
 use store::{Address, Opening, Store, StoreError};
 use tokio::net::TcpListener;
@@ -97,8 +97,7 @@ impl Server {
         // Known before anything is settled, by a clock that is believed.
         match watch.look(&store, &clock).await {
             Ok(now) => {
-                let schedules: Vec<(&str, &str)> = JOBS.iter().map(|job| (job.name, job.cron)).collect();
-                for job in store.jobs_enrol(&schedules, now).await? {
+                for job in jobs::enrol(&store, now).await? {
                     tracing::info!(job, "its schedule was edited: it counts from now on");
                 }
                 if let Some(outage) = jobs::end_silence(&store, now).await? {
@@ -109,6 +108,10 @@ impl Server {
             Err(error) => return Err(error.into()),
         }
         let office = Office::open(store, clock, config.policy.clone(), cards).await?.with_band(config.band);
+        if *office.policy() != config.policy {
+            tracing::warn!("the configuration's numbers are others than before: they hold from now on");
+        }
+        office.adopt(&config.policy).await?;
         let health = Arc::new(Health::new(office.clone(), role));
         let listener = TcpListener::bind(config.listen)
             .await

@@ -53,6 +53,7 @@ impl<'a> Player<'a> {
         store.price_lists_insert(&lists, "scenario", start).await?;
         let cards = Arc::new(ScriptedCards::default());
         let office = Office::open(store, clock, scenario.policy.clone(), cards.clone()).await?;
+        office.adopt(&scenario.policy).await?;
         Ok(Self {
             scenario,
             office,

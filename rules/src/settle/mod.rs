@@ -47,7 +47,10 @@ impl Desk<'_> {
             let due = next(&self.account, &self.cx).filter(|at| *at <= until);
             let received = self.next_receipt().filter(|at| *at <= until);
             match (due, received) {
-                (Some(due), received) if received.is_none_or(|received| due <= received) => self.work_off(due)?,
+                (Some(due), received) if received.is_none_or(|received| due <= received) => {
+                    // By shorter numbers than before it may be behind what is settled, which never goes back.
+                    self.work_off(due.max(self.account.settled_at))?;
+                }
                 (_, Some(received)) => self.take_in_receipt(received)?,
                 (_, None) => break,
             }

@@ -290,7 +290,7 @@ async fn a_paused_job_is_resumed_from_now_on_and_an_edited_schedule_counts_from_
     let books = Books::new().await;
     let store = &books.store;
     let enrol =
-        async |cron, days| store.jobs_enrol(&[("a", cron), ("b", "x")], midnight(days)).await.expect("enrolled");
+        async |cron, days| store.jobs_enrol(&[("a", cron, Some(DueKind::Daily)), ("b", "x", None)], midnight(days)).await.expect("enrolled");
     assert!(enrol("x", 0).await.is_empty() && enrol("x", 1).await.is_empty());
     let controls = store.job_controls().await.expect("controls");
     assert!(controls.iter().all(|control| control.slots_after == Timestamp::BEGINNING && control.pause.is_none()));

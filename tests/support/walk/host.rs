@@ -245,8 +245,7 @@ impl Life {
         let clock = Clock::simulated(now);
         let mut watch = ClockWatch::start(store, &clock, WORKER).await.expect("a watch");
         if let Ok(now) = watch.look(store, &clock).await {
-            let schedules: Vec<(&str, &str)> = JOBS.iter().map(|job| (job.name, job.cron)).collect();
-            store.jobs_enrol(&schedules, now).await.expect("enrolled");
+            jobs::enrol(store, now).await.expect("enrolled");
             jobs::end_silence(store, now).await.expect("recorded");
         }
         Self { office: office_on(store, clock).await, watch, scheduler: Scheduler::new(WORKER, now) }

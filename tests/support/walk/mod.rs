@@ -100,7 +100,7 @@ fn walk(template: &Template, seed: u64) {
         let (found, expected) = (books(host.store()).await, books(&undisturbed.store).await);
         assert_same(&found, &expected, &format!("walk {seed}"));
         for office in [host.office(), &open_office(&undisturbed.store, end).await] {
-            let faults = office.store.verify(None, &office.policy).await.expect("verified");
+            let faults = office.store.verify(None, &office.policy()).await.expect("verified");
             assert_eq!(faults, [], "walk {seed}");
         }
     });
