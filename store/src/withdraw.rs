@@ -8,7 +8,7 @@ use rules::{Basis, Candidate, PriceBook, Timestamp};
 
 use crate::cells::{Cells, Problem};
 use crate::prices::{PublishedList, laid, read_all, unreadable};
-use crate::sql::{self, Row, Transaction};
+use crate::sql::{self, Row, RowValues, Transaction, Work};
 use crate::{Result, Store, StoreError, service_row};
 
 /// How it ended.
@@ -83,17 +83,27 @@ const CHARGED: [&str; 4] = [
     ),
 ];
 
-/// Of one account, from this number of its transfers or invoices on.
-const TRANSFERS_SINCE: &str = concat!(
-    "select ",
-    of_transfer!("coalesce(t.period_from, t.effective_at)"),
-    " where t.account_id = $1 and t.number >= $2 and t.basis is not null
-        and t.kind in ('period', 'card_credit', 'downgrade', 'upgrade')
-        and case t.kind when 'period' then t.period_from else t.effective_at end >= $3"
+/// Of accounts, each from the number of a transfer and of an invoice on: what stands before these rows and behind them.
+const TRANSFERS_SINCE: (&str, &str) = (
+    concat!("select ", of_transfer!("coalesce(t.period_from, t.effective_at)"), " join ("),
+    ") as v on t.account_id = v.column1 and t.number >= v.column2
+    where t.basis is not null and t.kind in ('period', 'card_credit', 'downgrade', 'upgrade')
+        and case t.kind when 'period' then t.period_from else t.effective_at end >= v.column4",
 );
 
-const LINES_SINCE: &str =
-    concat!("select ", of_line!(), " where l.account_id = $1 and l.invoice >= $2 and l.period_to > $3");
+const LINES_SINCE: (&str, &str) = (
+    concat!("select ", of_line!(), " join ("),
+    ") as v on l.account_id = v.column1 and l.invoice >= v.column3 where l.period_to > v.column4",
+);
+
+/// Accounts whose rows are looked at together.
+const AT_ONCE: usize = 512;
+
+/// So many accounts that moved are soon looked at, while everybody waits; of more there is another look first.
+const FEW: usize = 2_048;
+
+/// How often there is another look, where accounts keep moving.
+const LOOKS: u32 = 8;
 
 /// Rows that one look takes: a wrong list is mostly found in the first.
 const PAGE: i64 = 1_000;
@@ -115,7 +125,14 @@ impl Store {
             // The long look first, in a snapshot: meanwhile everybody else writes.
             match self.price_list_look(id).await? {
                 Err(stands) => return Ok(stands),
-                Ok(look) => {
+                Ok(mut look) => {
+                    for _ in 0..LOOKS {
+                        match self.price_list_look_on(&mut look).await? {
+                            Err(stands) => return Ok(stands),
+                            Ok(moved) if moved <= FEW => break,
+                            Ok(_) => {}
+                        }
+                    }
                     if let Some(ended) = self.price_list_withdraw_looked(&look, by, reason, now).await? {
                         return Ok(ended);
                     }
@@ -144,6 +161,17 @@ impl Store {
         Ok(found.map_or(Ok(look), |used| Err(Withdrawal::Used(used))))
     }
 
+    /// Looks at what came since; answers how many accounts had moved.
+    async fn price_list_look_on(&self, look: &mut Look) -> Result<std::result::Result<usize, Withdrawal>> {
+        let mut snapshot = self.snapshot().await?;
+        let (with, without) = look.books()?;
+        let since = used_since(&mut snapshot, &look.candidate(&with, &without), &look.marks).await?;
+        Ok(since.map_err(Withdrawal::Used).map(|(marks, moved)| {
+            look.marks = marks;
+            moved
+        }))
+    }
+
     /// Withdraws it, if nothing was charged by it since. None if other lists came or went meanwhile: look again.
     pub async fn price_list_withdraw_looked(
         &self,
@@ -160,7 +188,7 @@ impl Store {
         if let Some(importing) = importing(&mut transaction).await? {
             return Ok(Some(importing));
         }
-        if let Some(used) = used_since(&mut transaction, &look.candidate(&with, &without), &look.marks).await? {
+        if let Err(used) = used_since(&mut transaction, &look.candidate(&with, &without), &look.marks).await? {
             return Ok(Some(Withdrawal::Used(used)));
         }
         sql::query("update price_lists set withdrawn_at = $2, withdrawn_by = $3, withdrawal_reason = $4 where id = $1")
@@ -237,31 +265,41 @@ async fn marks(connection: &mut Transaction) -> Result<Vec<Mark>> {
     sql::query_as(question).fetch_all(connection).await
 }
 
-/// Looks at what came since those marks: on accounts that moved, beyond where they were.
+/// Looks at what came since those marks: on accounts that moved, beyond where they were. Answers where all are now and
+/// how many had moved, or what was charged.
 async fn used_since(
     connection: &mut Transaction,
     candidate: &Candidate<'_>,
     before: &[Mark],
-) -> Result<Option<String>> {
-    for (account, version, _, _) in marks(connection).await? {
-        let before = before.binary_search_by_key(&account, |mark| mark.0).ok().map(|index| before[index]);
-        let (_, known, transfer, invoice) = before.unwrap_or((account, -1, 0, 0));
-        if known == version {
-            continue;
+) -> Result<std::result::Result<(Vec<Mark>, usize), String>> {
+    let now = marks(connection).await?;
+    let known = |account: i64| before.binary_search_by_key(&account, |mark| mark.0).ok().map(|index| before[index]);
+    let mut moved: Vec<Mark> = Vec::new();
+    for (account, version, _, _) in &now {
+        let (_, known, transfer, invoice) = known(*account).unwrap_or((*account, -1, 0, 0));
+        if known != *version {
+            moved.push((*account, transfer, invoice, candidate.since.secs()));
         }
-        let question = format!("select {} from services where account_id = $1", service_row::COLUMNS);
-        let services = sql::query(question).bind(account).fetch_all(&mut *connection).await?;
+    }
+    let services = format!("select {} from services where account_id = any($1)", service_row::COLUMNS);
+    for some in moved.chunks(AT_ONCE) {
+        let ids: Vec<i64> = some.iter().map(|mark| mark.0).collect();
+        let services = sql::query(services.clone()).bind(ids).fetch_all(&mut *connection).await?;
         if let Some(held) = first_held(&services, candidate)? {
-            return Ok(Some(held));
+            return Ok(Err(held));
         }
-        for (question, from) in [(TRANSFERS_SINCE, transfer), (LINES_SINCE, invoice)] {
-            let rows = sql::query(question).bind(account).bind(from).bind(candidate.since.secs());
-            if let Some(charged) = first_charged(&rows.fetch_all(&mut *connection).await?, 0, candidate)? {
-                return Ok(Some(charged));
+        for (head, tail) in [TRANSFERS_SINCE, LINES_SINCE] {
+            let mut work = Work::new(connection, None);
+            let bind = |cells: &mut RowValues<'_>, (account, transfer, invoice, since): &Mark| {
+                cells.push_bind(*account).push_bind(*transfer).push_bind(*invoice).push_bind(*since);
+            };
+            let rows = work.values_returning(head, some, bind, tail).await?;
+            if let Some(charged) = first_charged(&rows, 0, candidate)? {
+                return Ok(Err(charged));
             }
         }
     }
-    Ok(None)
+    Ok(Ok((now, moved.len())))
 }
 
 /// Of rows that have so many cells in front.

@@ -22,8 +22,9 @@ const ON_POSTGRES: bool = false;
 
 /// What may read all accounts: the daily kind has no index, so that a midnight writes none; withdrawing a list notes
 /// where every account was when it looked.
-const KNOWN_SCANS: [&str; 4] = [
+const KNOWN_SCANS: [&str; 5] = [
     "select min(recorded_at) from accounts",
+    "select max(settled_at) from accounts",
     "select id, version, next_transfer, next_invoice from accounts order by id",
     "select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily' and not exists",
     "select min(daily_due_at) from accounts where $1 = 'daily'",

@@ -20,11 +20,12 @@ use crate::asked::BIG;
 const ON_POSTGRES: bool = true;
 
 /// What may read all accounts, or verifies all of them.
-const KNOWN_SCANS: [&str; 7] = [
+const KNOWN_SCANS: [&str; 8] = [
     "select exists (select 1 from transfers c where true",
     "select count(*) from (select name from accounts where state <> 'closed' and settled_at < $1",
     "select name from (select name from accounts where state <> 'closed' and settled_at < $1",
     "select min(recorded_at) from accounts",
+    "select max(settled_at) from accounts",
     "select id, version, next_transfer, next_invoice from accounts order by id",
     "select count(*) from accounts where daily_due_at <= $2 and $1 = 'daily' and not exists",
     "select min(daily_due_at) from accounts where $1 = 'daily'",

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jobs::{JOBS, Office, Wakes};
-use rules::{DocumentPolicy, DueKind, EventKind, Micros, PriceList, Timestamp, TransferKind, due_seconds};
+use rules::{
+    DocumentPolicy, DueKind, EventKind, Micros, PriceList, Standing, Timestamp, TransferKind, due_seconds,
+};
 use store::{GivenUp, Import, Revision, Store};
 
 use super::{Contended, Source, terms};
@@ -46,6 +48,8 @@ pub struct AtOnce {
     pub paid: BTreeMap<String, Micros>,
     /// Accounts whose suspension is over by that.
     pub restored: u64,
+    /// Accounts that are suspended right behind their arrival: an invoice of them is past its grace (rule 6.8).
+    pub suspended: u64,
     /// Accounts on which something is due by now.
     pub behind: u64,
     /// Jobs that do it at their next slot alone, which may be a month away; the others look each minute.
@@ -212,8 +216,14 @@ impl AtOnce {
         }
         let restored = changes.events.iter().any(|event| event.kind == EventKind::AccountRestored);
         self.restored += u64::from(restored);
-        let due = due_seconds(&changes.account, &arrivals.terms.context()).into_iter();
-        let due: Vec<DueKind> = due.filter_map(|(kind, at)| at.filter(|at| *at <= now).map(|_| kind)).collect();
+        let due = due_seconds(&changes.account, &arrivals.terms.context());
+        let soon = now.max(arrivals.terms.at.plus_secs(1));
+        let collects = |(kind, at): &(DueKind, Option<Timestamp>)| {
+            *kind == DueKind::Collection && at.is_some_and(|at| at <= soon)
+        };
+        let is_active = changes.account.standing == Standing::Active;
+        self.suspended += u64::from(is_active && due.iter().any(collects));
+        let due: Vec<DueKind> = due.into_iter().filter_map(|(kind, at)| at.filter(|at| *at <= now).map(|_| kind)).collect();
         self.behind += u64::from(!due.is_empty());
         let at_slots = JOBS.iter().filter(|job| job.wakes == Wakes::Calendar);
         self.slots

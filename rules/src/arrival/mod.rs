@@ -197,8 +197,10 @@ fn last_term(anchor: Timestamp, months: u32, until: Timestamp) -> Period {
 
 fn invoice(number: i64, arriving: &ArrivingInvoice, now: Timestamp) -> Invoice {
     let ArrivingInvoice { issued_at, open, overdue } = *arriving;
-    // No card comes with it: the next try is that of a new one.
-    let tries = Tries { made: 0, first_is_due: false, first_failed_at: None, done_until: now, new_card_at: None };
+    // No card comes with it: the next try is that of a new one. Past its grace it is overdue behind the arrival, when
+    // the wallet has paid what it can.
+    let done_until = now.plus_secs(1);
+    let tries = Tries { made: 0, first_is_due: false, first_failed_at: None, done_until, new_card_at: None };
     Invoice {
         number,
         issued_at,

@@ -161,6 +161,24 @@ fn a_suspension_whose_invoices_the_wallet_pays_is_over_at_once() {
     assert_eq!(brought.account.daily_paid_until, at("2026-04-11T00:00:00Z"));
 }
 
+/// Whenever its grace ended, nothing is booked before the arrival, and its account is suspended behind it.
+#[test]
+fn an_invoice_past_its_grace_is_overdue_behind_the_arrival() {
+    let mut ann = arrival(vec![arriving(Mode::Daily, "2026-01-01T00:00:00Z", "2026-04-11T00:00:00Z")]);
+    ann.invoices = vec![open_invoice("2026-02-01T00:00:00Z", 120, false), open_invoice(NOW, 1, false)];
+    let (brought, _) = settled(ann.clone(), NOW);
+    assert_eq!((brought.account.settled_at, brought.account.standing), (at(NOW), Standing::Active));
+    assert!(brought.transfers.iter().all(|transfer| transfer.effective_at == at(NOW)), "{:?}", brought.transfers);
+    let (_, then) = settled(ann.clone(), "2026-04-10T08:00:01Z");
+    let told: Vec<_> = then.events.iter().map(|event| (event.kind.name(), event.at)).collect();
+    let behind = at(NOW).plus_secs(1);
+    let wanted = [("invoice.overdue", behind), ("account.suspended", behind), ("service.disabled", behind)];
+    assert_eq!(told, wanted);
+    // What the wallet pays is never overdue.
+    ann.invoices[0].open = units(90);
+    assert_eq!(settled(ann, "2026-04-10T08:00:01Z").1.events, []);
+}
+
 #[test]
 fn an_invoice_that_was_issued_after_what_is_still_due_is_paid_in_its_turn() {
     let (renewal, issue) = ("2026-04-05T12:00:00Z", "2026-04-06T00:00:00Z");

@@ -26,10 +26,11 @@ fn next_try(invoice: &Invoice, cx: &Context<'_>) -> Option<Timestamp> {
     [first, retries, tries.new_card_at].into_iter().flatten().min()
 }
 
+/// One that was brought in is overdue here no sooner than behind its arrival: what it was before is the old books'.
 fn overdue_at(invoice: &Invoice, cx: &Context<'_>) -> Option<Timestamp> {
     let ends = invoice.issued_at.plus_days(cx.policy.grace_days);
     let spared = grace_after_outages(invoice.issued_at, ends, cx.outages, cx.policy.outage_grace_hours);
-    (!invoice.overdue).then_some(spared)
+    (!invoice.overdue).then_some(spared.max(invoice.tries.done_until))
 }
 
 impl Desk<'_> {

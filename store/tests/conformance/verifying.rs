@@ -272,7 +272,7 @@ async fn what_waits_for_a_reason_is_not_late() {
     for reason in [
         "update heartbeats set alive_since = 1814300000",
         "insert into job_controls (job, cron, cron_since, slots_after) values ('bill_instances', '', 0, 1814399000)",
-        "insert into job_controls values ('bill_instances', '', 0, 0, 1, 'ann', 'moving')",
+        "insert into job_controls values ('bill_instances', 'daily', '', 0, 0, 1, 'ann', 'moving')",
     ] {
         let copy = life.books.copy().await;
         copy.tamper(&format!("insert into heartbeats values (1, 1814400000, 1780000000); {reason}")).await;

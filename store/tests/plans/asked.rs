@@ -111,6 +111,8 @@ pub async fn all() -> (BTreeSet<String>, Life) {
     store.number_documents(&mut unnumbered, &documents).await.expect("numbered");
     store.revenue(Period::month_of(living::at("2026-03-01T00:00:00Z"))).await.expect("revenue");
     store.closings().await.expect("closings");
+    store.settled_until().await.expect("a second");
+    store.close_refused(Period::month_of(living::at("2026-01-01T00:00:00Z"))).await.expect("asked");
     store.accounts_behind(NOW, AccountId(0), 10).await.expect("accounts");
     let month = Period::month_of(living::at("2026-01-01T00:00:00Z"));
     let closing = store::Closing { month, closed_at: month.to, author: "ann".to_owned() };
@@ -148,6 +150,12 @@ pub async fn all() -> (BTreeSet<String>, Life) {
     let plan = rules::Plan { mode, price, currency: None, term_months, components, options, private: false };
     let list = [("none".to_owned(), plan)].into();
     store.price_list_insert(&list, NOW, "ann", NOW).await.expect("a list");
+    let revision = store.revision().await.expect("one");
+    store.price_list_publish(&list, NOW, revision, "ann", NOW).await.expect("asked");
+    let policy = rules::Policy::default();
+    store.policy_keep(&policy, NOW).await.expect("kept");
+    store.policy_followed(&policy).await.expect("followed");
+    store.policy().await.expect("a policy");
     store.price_list_withdraw(1, "ann", "", NOW).await.expect("withdrawn");
     let shards = [(first, last)];
     let (slot, covered) = (Some(NOW), [NOW.plus_secs(-9)]);

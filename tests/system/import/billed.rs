@@ -141,3 +141,34 @@ fn money_beside_an_open_invoice_pays_it_at_once() {
     let service = run(&["services", "show", "ann-1", "--format", "json", "--database-url", &books.url]);
     assert!(service.out.contains("\"enabled\""), "{service:?}");
 }
+
+/// Nothing of it is booked before the import, however long its grace is over, and who is suspended for it is told first.
+#[test]
+fn an_invoice_past_its_grace_suspends_behind_the_import() {
+    let books = Books::new();
+    let as_of = books.midnight.to_string();
+    let opened = books.midnight.plus_secs(-60 * rules::DAY);
+    let issued = books.midnight.plus_secs(-20 * rules::DAY);
+    let file = books.file(
+        "late.jsonl",
+        &[
+            format!(r#"{{"kind": "account", "name": "late", "opened_at": "{opened}"}}"#),
+            r#"{"kind": "wallet", "account": "late", "balance": "1.00"}"#.to_owned(),
+            format!(
+                r#"{{"kind": "invoice", "account": "late", "number": "1", "issued_at": "{issued}", "total": "50.00", "open": "40.00"}}"#
+            ),
+            r#"{"kind": "totals", "accounts": 1, "invoices": 1, "wallets": {"USD": "1.00"}, "open": {"USD": "40.00"}}"#
+                .to_owned(),
+        ],
+    );
+    let checked = books.import(&[&file, "--as-of", &as_of, "--dry-run"]);
+    assert!(checked.out.contains("suspended at once, for an invoice of them is overdue: 1"), "{checked:?}");
+    let brought = books.import(&[&file, "--as-of", &as_of, "--format", "json"]);
+    let brought: Value = serde_json::from_str(&brought.out).expect("JSON");
+    assert_eq!(brought["suspended"], 1);
+    let statement = run(&["statement", "late", "--format", "json", "--database-url", &books.url]);
+    let statement: Value = serde_json::from_str(&statement.out).expect("JSON");
+    let entries = statement["entries"].as_array().expect("a list");
+    assert!(entries.iter().all(|entry| entry["effective_at"] == as_of.as_str()), "{statement}");
+    books.verified();
+}

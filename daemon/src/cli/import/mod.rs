@@ -126,6 +126,10 @@ fn print_totals(checked: &Checked) -> io::Result<()> {
     if at_once.restored > 0 {
         writeln!(out, "suspended accounts that this restores: {}", at_once.restored)?;
     }
+    if at_once.suspended > 0 {
+        let suspended = at_once.suspended;
+        writeln!(out, "accounts that are suspended at once, for an invoice of them is overdue: {suspended}")?;
+    }
     if at_once.behind > 0 {
         writeln!(out, "accounts with something due by now: {}", at_once.behind)?;
     }
@@ -202,6 +206,7 @@ fn brought_in(source: &Source, checked: &Checked, outcome: &str) -> Value {
         "open": sums(&totals.open),
         "paid_at_once": sums(&at_once.paid),
         "restored": at_once.restored,
+        "suspended": at_once.suspended,
         "behind": at_once.behind,
         "there_before": begun.as_ref().map_or(0, |import| import.up_to),
     })
