@@ -1,5 +1,5 @@
 -- Where these books went, or where they came from. From the first word of leaving on nothing is changed in them any
--- more: they would go two ways.
+-- more, nor where they come until they are verified there: they would go two ways.
 
 create table moves (
     id bigint not null primary key check (id = 1),
@@ -9,5 +9,5 @@ create table moves (
     -- The other side.
     place text collate "C" not null,
     began_at bigint not null,
-    constraint move_has_a_state check (state in ('leaving', 'left', 'arrived'))
+    constraint move_has_a_state check (state in ('leaving', 'left', 'arriving', 'arrived', 'dead'))
 );

@@ -35,6 +35,8 @@ pub enum StoreError {
     CorruptTable { table: &'static str, problem: String },
     #[error("the database is busy with another writer: try again")]
     Busy,
+    #[error("the database does not answer: no connection to it was to be had within 20 s")]
+    NoAnswer,
     #[error("the disk is full: free some space, nothing was written")]
     DiskFull,
     #[error("the books refuse this ({name}): nothing was written")]
@@ -51,6 +53,20 @@ pub enum StoreError {
         "these books are on their way to {place}: nothing is changed here; `bursar migrate` to there goes on with it"
     )]
     Leaving { place: String },
+    #[error(
+        "these books come from {place} and are not verified yet: nothing is changed here; `bursar migrate` from there \
+        goes on with it"
+    )]
+    Arriving { place: String },
+    #[error(
+        "what came here from {place} did not verify: nothing is changed here; go on there, or move into an empty \
+        database"
+    )]
+    Dead { place: String },
+    #[error("there are books already where they were to go: nothing was moved; give an empty database")]
+    NotEmpty,
+    #[error("these books were opened to be read: nothing is changed")]
+    OnlyRead,
     #[error("the commit was cut off on purpose: nothing was written")]
     CutOff,
     #[error("the queue refused: {0}")]

@@ -10,6 +10,7 @@ mod open;
 mod postgres;
 mod schema;
 mod sqlite;
+mod standing;
 
 mod cells;
 mod sql;

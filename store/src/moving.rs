@@ -1,5 +1,9 @@
 //! Moving the books from one kind of database to the other: every row of every table, in one transaction, which is
 //! committed only once both sides have the same rows to the byte.
+//!
+//! Either side notes how far it is, so that wherever a move is cut off at most one of them can be changed:
+//! `leaving` and none, `leaving` and `arriving`, `leaving` and `arrived`, `left` and `arrived`. What arrived and is not
+//! right is `dead` before the other side takes its books back.
 
 use sha2::{Digest as _, Sha256};
 
@@ -66,7 +70,23 @@ pub enum MoveState {
     /// They may have arrived already: the other side knows.
     Leaving,
     Left,
+    /// All rows are here, and not verified yet.
+    Arriving,
     Arrived,
+    /// What arrived is not right.
+    Dead,
+}
+
+impl MoveState {
+    pub(crate) fn of(name: &str) -> Self {
+        match name {
+            "leaving" => Self::Leaving,
+            "left" => Self::Left,
+            "arriving" => Self::Arriving,
+            "arrived" => Self::Arrived,
+            _ => Self::Dead,
+        }
+    }
 }
 
 /// A table that was moved, for whoever waits.
@@ -105,7 +125,7 @@ impl Store {
 
     /// The same for certain: a move into these books that has not come to its end is waited for.
     pub async fn moved_for_certain(&self) -> Result<Option<Move>> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.begun_to_write(postgres::ALONE).await?;
         read(&mut transaction).await
     }
 
@@ -123,19 +143,29 @@ impl Store {
         self.note_move(sql::query("update moves set state = 'left' where state = 'leaving'")).await
     }
 
-    /// Nothing of them arrived: they may be changed here again.
+    /// Nothing of them arrived, or nothing that lives: they may be changed here again.
     pub async fn move_take_back(&self) -> Result<()> {
         self.note_move(sql::query("delete from moves where state = 'leaving'")).await
     }
 
+    /// They are verified: they may be changed here.
+    pub async fn move_arrived(&self) -> Result<()> {
+        self.note_move(sql::query("update moves set state = 'arrived' where state = 'arriving'")).await
+    }
+
+    /// They are not right: they are never changed here.
+    pub async fn move_dead(&self) -> Result<()> {
+        self.note_move(sql::query("update moves set state = 'dead' where state = 'arriving'")).await
+    }
+
     async fn note_move(&self, note: sql::Statement<'_>) -> Result<()> {
-        let mut transaction = self.writer().begin_to_write(postgres::ALONE).await?;
+        let mut transaction = self.begun_to_write(postgres::ALONE).await?;
         note.execute(&mut transaction).await?;
         transaction.commit().await
     }
 
     /// Moves all of these books into empty ones of the other kind, or nothing of them; `done` hears of each table.
-    /// Nobody changes them meanwhile, since [`Store::move_begin`].
+    /// Nobody changes them meanwhile, since [`Store::move_begin`], nor there until [`Store::move_arrived`].
     pub async fn move_to(
         &self,
         other: &Self,
@@ -144,6 +174,13 @@ impl Store {
     ) -> Result<()> {
         let mut from = self.snapshot().await?;
         let mut to = other.write().await?;
+        if to.dialect() == Dialect::Postgres {
+            // It is idle for as long as the other side takes to read a page.
+            sql::query("set local idle_in_transaction_session_timeout = 0").execute(&mut to).await?;
+        }
+        if !is_empty(&mut to).await? {
+            return Err(StoreError::NotEmpty);
+        }
         for (name, key) in TABLES {
             let table = match from.dialect() {
                 Dialect::Postgres => Table::read(&mut from, name, key).await?,
@@ -167,7 +204,7 @@ impl Store {
             done(MovedTable { table: name, rows: sent.rows });
         }
         let arrived =
-            sql::query("insert into moves (id, move, state, place, began_at) values (1, $1, 'arrived', $2, $3)");
+            sql::query("insert into moves (id, move, state, place, began_at) values (1, $1, 'arriving', $2, $3)");
         arrived.bind(id).bind(from_place).bind(now.secs()).execute(&mut to).await?;
         to.commit().await
     }
@@ -175,23 +212,27 @@ impl Store {
 
 async fn read<'c>(source: impl Into<Source<'c>>) -> Result<Option<Move>> {
     let row = sql::query_as("select move, state, place from moves").fetch_optional(source).await?;
-    Ok(row.map(|(id, state, place): (String, String, String)| {
-        let state = match state.as_str() {
-            "leaving" => MoveState::Leaving,
-            "left" => MoveState::Left,
-            _ => MoveState::Arrived,
-        };
-        Move { id, state, place }
-    }))
+    Ok(row.map(|(id, state, place): (String, String, String)| Move { id, state: MoveState::of(&state), place }))
 }
 
-/// Refuses a change to books that are elsewhere. They only ever leave a file.
-pub async fn refuse_moved<'c>(source: impl Into<Source<'c>>) -> Result<()> {
-    match read(source).await? {
-        Some(Move { state: MoveState::Left, place, .. }) => Err(StoreError::Left { place }),
-        Some(Move { state: MoveState::Leaving, place, .. }) => Err(StoreError::Leaving { place }),
-        Some(Move { state: MoveState::Arrived, .. }) | None => Ok(()),
-    }
+pub async fn is_empty<'c>(source: impl Into<Source<'c>>) -> Result<bool> {
+    let empty = sql::query_scalar(
+        "select not (exists (select 1 from accounts) or exists (select 1 from price_lists)
+            or exists (select 1 from runs) or exists (select 1 from heartbeats) or exists (select 1 from moves)
+            or exists (select 1 from job_controls) or exists (select 1 from clock_doubts))",
+    );
+    empty.fetch_one(source).await
+}
+
+/// Refuses a change to books that are elsewhere, or not yet here.
+pub fn refuse(state: MoveState, place: String) -> Result<()> {
+    Err(match state {
+        MoveState::Arrived => return Ok(()),
+        MoveState::Left => StoreError::Left { place },
+        MoveState::Leaving => StoreError::Leaving { place },
+        MoveState::Arriving => StoreError::Arriving { place },
+        MoveState::Dead => StoreError::Dead { place },
+    })
 }
 
 impl Table {

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use crate::address::Address;
 use crate::queue::Queue;
-use crate::sql::{self, Dialect, Pool, Transaction};
-use crate::{Result, StoreError, moving, postgres, schema, sqlite};
+use crate::sql::{Dialect, Pool, Transaction};
+use crate::{Result, StoreError, moving, postgres, schema, sqlite, standing};
 
 /// Whether a commit outlives a power failure. Only a scratch database goes without.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,36 +38,44 @@ pub struct Opening {
     redis: Option<String>,
     /// By which other daemons on the same server see that this one lives.
     name: Option<String>,
+    only_read: bool,
+    /// Also books that are on their way here, or were moved away.
+    moving: bool,
 }
 
 impl Opening {
     /// As the daemon does: creates what is missing and migrates what is older.
-    pub const fn serving(now: Timestamp) -> Self {
-        Self {
-            migrate_at: Some(now),
-            durability: Durability::Full,
-            connections: 4,
-            queue: None,
-            redis: None,
-            name: None,
-        }
+    pub fn serving(now: Timestamp) -> Self {
+        Self { migrate_at: Some(now), connections: 4, ..Self::beside() }
     }
 
     /// As a command beside a running daemon does: never creates, never migrates.
     pub const fn beside() -> Self {
-        Self { migrate_at: None, durability: Durability::Full, connections: 1, queue: None, redis: None, name: None }
-    }
-
-    /// A throwaway database, which a power failure may take.
-    pub const fn scratch(now: Timestamp) -> Self {
         Self {
-            migrate_at: Some(now),
-            durability: Durability::Off,
+            migrate_at: None,
+            durability: Durability::Full,
             connections: 1,
             queue: None,
             redis: None,
             name: None,
+            only_read: false,
+            moving: false,
         }
+    }
+
+    /// To read alone: no connection writes, so that a standby will do.
+    pub fn reading() -> Self {
+        Self { only_read: true, ..Self::beside() }
+    }
+
+    /// As the end of a move does: creates and migrates, and goes on with what came half the way.
+    pub fn moving(now: Timestamp) -> Self {
+        Self { moving: true, ..Self::serving(now) }
+    }
+
+    /// A throwaway database, which a power failure may take.
+    pub fn scratch(now: Timestamp) -> Self {
+        Self { migrate_at: Some(now), durability: Durability::Off, ..Self::beside() }
     }
 
     /// Runs that are opened push a wake for each shard into this queue, in their own transaction.
@@ -94,8 +102,10 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Inner {
-    writer: Pool,
+    /// None in books that are only read.
+    writer: Option<Pool>,
     readers: Pool,
+    durability: Durability,
     queue: Option<Queue>,
     cut_after: Mutex<Option<u32>>,
 }
@@ -110,16 +120,16 @@ impl Store {
             }
             sqlite::create(path)?;
         }
-        let writer = pool(&address, Role::Writer, &opening).await?;
-        match opening.migrate_at {
-            Some(now) => schema::migrate(&writer, &address, now).await?,
-            None => schema::check(&writer, &address).await?,
+        let writer = if opening.only_read { None } else { Some(pool(&address, Role::Writer, &opening).await?) };
+        if let (Some(now), Some(writer)) = (opening.migrate_at, &writer) {
+            schema::migrate(writer, &address, now).await?;
         }
         let readers = pool(&address, Role::Reader, &opening).await?;
-        if opening.migrate_at.is_some() {
-            moving::refuse_moved(&readers).await?;
+        schema::check(&readers, &address).await?;
+        if opening.migrate_at.is_some() && !opening.moving {
+            standing::check(&readers, opening.durability).await?;
         }
-        let queue = match &opening.queue {
+        let queue = match opening.queue.as_ref().filter(|_| !opening.only_read) {
             Some(name) => Some(Queue::open(name, opening.redis.as_deref()).await?),
             None => None,
         };
@@ -129,34 +139,26 @@ impl Store {
             Some(queue) if beside && !queue.is_there(&readers).await? => None,
             queue => queue,
         };
-        let inner = Inner { writer, readers, queue, cut_after: Mutex::new(None) };
+        let inner = Inner { writer, readers, durability: opening.durability, queue, cut_after: Mutex::new(None) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether nothing was ever put in: no account, no price list and no run, and no daemon served it.
     pub async fn is_empty(&self) -> Result<bool> {
-        let empty = sql::query_scalar(
-            "select not (exists (select 1 from accounts) or exists (select 1 from price_lists)
-                or exists (select 1 from runs) or exists (select 1 from heartbeats)
-                or exists (select 1 from job_controls) or exists (select 1 from clock_doubts))",
-        );
-        empty.fetch_one(self.readers()).await
-    }
-
-    /// Refuses what is to change books that are elsewhere now.
-    pub async fn refuse_moved(&self) -> Result<()> {
-        moving::refuse_moved(self.readers()).await
+        moving::is_empty(self.readers()).await
     }
 
     /// Whether other daemons may work on the same books.
     pub fn is_shared(&self) -> bool {
-        self.inner.writer.dialect() == Dialect::Postgres
+        self.readers().dialect() == Dialect::Postgres
     }
 
     /// Waits for what runs and closes all connections.
     pub async fn close(&self) {
         self.inner.readers.close().await;
-        self.inner.writer.close().await;
+        if let Some(writer) = &self.inner.writer {
+            writer.close().await;
+        }
     }
 
     /// A fault for tests and the simulator: the next commit is cut off after so many of its statements.
@@ -172,8 +174,12 @@ impl Store {
         &self.inner.readers
     }
 
-    pub(crate) fn writer(&self) -> &Pool {
-        &self.inner.writer
+    pub(crate) fn writer(&self) -> Result<&Pool> {
+        self.inner.writer.as_ref().ok_or(StoreError::OnlyRead)
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.inner.durability
     }
 
     pub(crate) fn queue(&self) -> Option<&Queue> {
@@ -182,7 +188,7 @@ impl Store {
 
     /// A transaction that sees one state of the books throughout.
     pub(crate) async fn snapshot(&self) -> Result<Transaction> {
-        self.readers().begin_with("begin", "begin isolation level repeatable read, read only").await
+        self.readers().snapshot().await
     }
 
     /// A transaction that writes, and nobody else meanwhile: what it reads stays so until it commits. SQLite takes
@@ -199,14 +205,13 @@ impl Store {
 
     async fn begin_to_write(&self, lock: &'static str) -> Result<Transaction> {
         let mut transaction = self.begun_to_write(lock).await?;
-        if let Transaction::Sqlite(_) = transaction {
-            moving::refuse_moved(&mut transaction).await?;
-        }
+        standing::check(&mut transaction, self.durability()).await?;
         Ok(transaction)
     }
 
-    async fn begun_to_write(&self, lock: &'static str) -> Result<Transaction> {
-        let mut begun = pin!(self.writer().begin_to_write(lock));
+    /// The same, whoever may change these books.
+    pub(crate) async fn begun_to_write(&self, lock: &'static str) -> Result<Transaction> {
+        let mut begun = pin!(self.writer()?.begin_to_write(lock));
         loop {
             match (timeout(postgres::PATIENCE, &mut begun).await, self.readers()) {
                 (Ok(begun), _) => return begun,

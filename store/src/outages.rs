@@ -4,7 +4,7 @@ use rules::{Outage, Timestamp};
 
 use crate::cells::{Cells, Problem};
 use crate::sql::{self, Transaction};
-use crate::{Result, Store, StoreError, schema};
+use crate::{Result, Store, StoreError};
 
 /// A daemon that was silent for longer begins a new life: it may have much to catch up on. One whose clock was set
 /// back by more begins it where it was already.
@@ -71,9 +71,7 @@ async fn insert(connection: &mut Transaction, outage: Outage, recorded_at: Times
     Ok(())
 }
 
-/// Refused to a program that a newer one has left behind while it ran.
 async fn beat(connection: &mut Transaction, now: Timestamp) -> Result<()> {
-    schema::check_newest(connection).await?;
     sql::query(
         "insert into heartbeats (id, last_alive_at, alive_since) values (1, $1, $1)
         on conflict (id) do update set

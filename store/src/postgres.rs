@@ -56,6 +56,9 @@ pub fn options(options: &PgConnectOptions, role: Role, name: &str) -> PgConnectO
     }
 }
 
+/// No connection for so long is no answer.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+
 /// Ends connections that hold the lock of all who write, and whose clients leave the server waiting; how many.
 pub async fn end_frozen(pool: &PgPool) -> Result<usize> {
     Ok(sqlx::query(END_FROZEN).fetch_all(pool).await?.len())
@@ -74,11 +77,11 @@ pub async fn pool(
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .min_connections(1)
-        .acquire_timeout(Duration::from_secs(20))
+        .acquire_timeout(ANSWER_MAX)
         .max_lifetime(None)
         .after_connect(move |connection, _| {
             Box::pin(async move {
-                let checked = check(connection, role, durability).await;
+                let checked = keep(connection, role, durability).await;
                 checked.map_err(|error| sqlx::Error::Configuration(Box::new(error)))
             })
         })
@@ -87,28 +90,48 @@ pub async fn pool(
     Ok(pool)
 }
 
+const SETTINGS: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
+
+/// Has a session wait for its commits, whatever the server has for its default; one that waits for more goes on so.
+const WAIT_FOR_COMMITS: &str = "select set_config('synchronous_commit', case found when 'off' then 'on' else found end,
+    false) from current_setting('synchronous_commit') found";
+
 /// Asks the server what it is, and what a commit is worth there.
 async fn check(connection: &mut PgConnection, role: Role, durability: Durability) -> Result<()> {
-    let (version, fsync, pages, commit, is_standby): (i32, String, String, String, bool) = sqlx::query_as(
-        "select current_setting('server_version_num')::int, current_setting('fsync'),
-            current_setting('full_page_writes'), current_setting('synchronous_commit'), pg_is_in_recovery()",
-    )
-    .fetch_one(connection)
-    .await?;
+    let version: i32 =
+        sqlx::query_scalar("select current_setting('server_version_num')::int").fetch_one(&mut *connection).await?;
     if version < OLDEST {
         return Err(StoreError::ServerTooOld { found: version / 10_000, needed: OLDEST / 10_000 });
     }
-    // Also later, where an address leads to another server than before: such a connection is not kept.
+    keep(connection, role, durability).await?;
+    if role == Role::Reader || durability == Durability::Off {
+        return Ok(());
+    }
+    let mut found: [String; 3] = Default::default();
+    for (setting, found) in SETTINGS.iter().zip(&mut found) {
+        *found = sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(&mut *connection).await?;
+    }
+    refuse_forgetful(found)
+}
+
+/// Makes a connection one to keep. Later an address may lead to another server than before.
+async fn keep(connection: &mut PgConnection, role: Role, durability: Durability) -> Result<()> {
+    let is_standby: bool = sqlx::query_scalar("select pg_is_in_recovery()").fetch_one(&mut *connection).await?;
     if role == Role::Writer && is_standby {
         return Err(StoreError::Standby);
     }
-    let settings = [("fsync", fsync), ("full_page_writes", pages), ("synchronous_commit", commit)];
-    for (setting, found) in settings {
-        if durability == Durability::Full && found == "off" {
-            return Err(StoreError::Setting { pragma: setting, wanted: "on".to_owned(), found });
-        }
+    if durability == Durability::Full {
+        sqlx::query(WAIT_FOR_COMMITS).execute(connection).await?;
     }
     Ok(())
+}
+
+/// A server that may forget what it committed is no place for books, from the moment on that it is set so.
+pub fn refuse_forgetful(found: [String; 3]) -> Result<()> {
+    match SETTINGS.into_iter().zip(found).find(|(_, found)| found == "off") {
+        Some((pragma, found)) => Err(StoreError::Setting { pragma, wanted: "on".to_owned(), found }),
+        None => Ok(()),
+    }
 }
 
 fn unreachable(error: sqlx::Error, address: &Address) -> StoreError {

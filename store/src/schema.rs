@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::address::Address;
 use crate::sql::{self, Dialect, Pool, Transaction};
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, postgres};
 
 /// A migration: its version and name, and its text for each database.
 struct Migration {
@@ -52,11 +52,11 @@ pub fn texts(dialect: Dialect) -> impl Iterator<Item = &'static str> {
 
 /// Whether the database has exactly the schema that this program needs.
 pub async fn check(pool: &Pool, address: &Address) -> Result<()> {
-    let mut transaction = begin(pool).await?;
+    let mut transaction = pool.snapshot().await?;
     match version(&mut transaction, address).await? {
         KNOWN => Ok(()),
-        found if found > KNOWN => Err(StoreError::SchemaTooNew { found, known: KNOWN }),
-        found => Err(StoreError::SchemaTooOld { found, known: KNOWN }),
+        found if found < KNOWN => Err(StoreError::SchemaTooOld { found, known: KNOWN }),
+        found => refuse_newer(found),
     }
 }
 
@@ -64,21 +64,15 @@ pub async fn check(pool: &Pool, address: &Address) -> Result<()> {
 pub async fn migrate(pool: &Pool, address: &Address, now: Timestamp) -> Result<()> {
     for migration in &MIGRATIONS {
         // Asked again within each transaction: another program may have been faster.
-        let mut transaction = begin(pool).await?;
+        let mut transaction = pool.begin_to_write(postgres::ALONE).await?;
         let found = version(&mut transaction, address).await?;
-        if found > KNOWN {
-            return Err(StoreError::SchemaTooNew { found, known: KNOWN });
-        }
+        refuse_newer(found)?;
         if found < migration.version {
             apply(&mut transaction, migration, now).await?;
             transaction.commit().await?;
         }
     }
     Ok(())
-}
-
-async fn begin(pool: &Pool) -> Result<Transaction> {
-    pool.begin_to_write(crate::postgres::ALONE).await
 }
 
 async fn apply(transaction: &mut Transaction, migration: &Migration, now: Timestamp) -> Result<()> {
@@ -108,10 +102,9 @@ async fn apply(transaction: &mut Transaction, migration: &Migration, now: Timest
     Ok(())
 }
 
-/// Whether the schema is still the one that this program knows.
-pub async fn check_newest(transaction: &mut Transaction) -> Result<()> {
-    let newest = sql::query_scalar("select max(version) from bursar_migrations");
-    match newest.fetch_one(transaction).await? {
+/// Whether the newest migration is one that this program knows.
+pub const fn refuse_newer(found: i64) -> Result<()> {
+    match found {
         found if found > KNOWN => Err(StoreError::SchemaTooNew { found, known: KNOWN }),
         _ => Ok(()),
     }

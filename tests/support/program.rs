@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jobs::Stopwatch;
@@ -71,6 +71,8 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 pub struct Daemon {
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Reads the log to its end.
+    reader: Option<JoinHandle<()>>,
     /// Where the health checks answer.
     pub address: SocketAddr,
 }
@@ -89,12 +91,13 @@ impl Daemon {
         let lines = BufReader::new(child.stderr.take().expect("its log")).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let copy = log.clone();
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 *copy.lock().unwrap_or_else(PoisonError::into_inner) += &(line + "\n");
             }
         });
-        let mut daemon = Self { child, log, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let reader = Some(reader);
+        let mut daemon = Self { child, log, reader, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
         wait_until("the daemon listens", || {
             let log = daemon.log();
             let ended = daemon.child.try_wait().expect("the daemon");
@@ -137,6 +140,9 @@ impl Daemon {
             status = self.child.try_wait().expect("the daemon");
             status.is_some()
         });
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("its log is read");
+        }
         (status.and_then(|status| status.code()), self.log())
     }
 }

@@ -1,9 +1,11 @@
 //! Several daemons over one PostgreSQL leave the books of one on an SQLite file, whatever happens to them.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use crate::support::faults::{ON_POSTGRES, WITH_REDIS, play};
-use crate::support::program::{Daemon, json_on, run, wait_until};
+use crate::support::program::{Daemon, json_on, repository, run, run_on, wait_until};
 use crate::support::scenarios::{all, expected, same};
 use crate::support::servers::{Server, new_database, sql};
 
@@ -94,9 +96,109 @@ fn a_daemon_listens_again_after_a_cut() {
 #[test]
 fn a_daemon_that_is_left_behind_ends() {
     let url = new_database();
-    let daemon = Daemon::start(&["--database-url", &url]);
+    let daemons = ["all", "http", "worker"].map(|role| Daemon::start(&["--database-url", &url, "--role", role]));
     sql(&url, "insert into bursar_migrations values (99, 'later', 0)");
-    let (status, log) = daemon.ended();
-    assert_eq!(status, Some(1), "{log}");
-    assert!(log.contains("use the newer program"), "{log}");
+    for daemon in daemons {
+        let (status, log) = daemon.ended();
+        assert_eq!(status, Some(1), "{log}");
+        assert!(log.contains("use the newer program"), "{log}");
+    }
+}
+
+/// Nobody worked for a day, whoever answered meanwhile.
+#[test]
+fn a_daemon_that_only_answers_hides_no_outage() {
+    let url = new_database();
+    let never = || json_on(&url, "clock show")["last_alive"].is_null();
+    let answers = Daemon::start(&["--database-url", &url, "--role", "http"]);
+    assert!(never());
+    assert_eq!(answers.terminate().0, Some(0));
+    assert!(never());
+    let works = Daemon::start(&["--database-url", &url, "--role", "worker"]);
+    assert_eq!(works.terminate().0, Some(0));
+    sql(&url, "update heartbeats set last_alive_at = last_alive_at - 86400, alive_since = alive_since - 86400");
+    let answers = Daemon::start(&["--database-url", &url, "--role", "http"]);
+    assert_eq!(sql(&url, "select count(*) from outages"), "0");
+    let works = Daemon::start(&["--database-url", &url, "--role", "worker"]);
+    assert_eq!(sql(&url, "select count(*) from outages"), "1");
+    assert_eq!((answers.terminate().0, works.terminate().0), (Some(0), Some(0)));
+}
+
+/// A server that is told to forget while daemons run: they stop working, say why, and go on when it is put right.
+#[test]
+fn a_server_that_forgets_stops_the_work_until_it_keeps_again() {
+    let server = Server::postgres();
+    let url = server.new_database();
+    let daemons = ["all", "http"].map(|role| Daemon::start(&["--database-url", &url, "--role", role]));
+    wait_until("they are ready", || daemons.iter().all(|daemon| ready(daemon).is_none()));
+    let set = |change: &str| {
+        sql(&url, &format!("alter system {change}"));
+        sql(&url, "select pg_reload_conf()");
+    };
+    set("set fsync = off");
+    for daemon in &daemons {
+        wait_until("it says so", || daemon.log().contains("fsync = off where on was set"));
+        let why = ready(daemon).expect("it is not ready");
+        assert!(why.contains("fsync = off where on was set"), "{why}");
+    }
+    let refused = run_on(&url, "accounts open stray");
+    assert_eq!(refused.status, Some(1), "{}", refused.err);
+    assert!(refused.err.contains("fsync = off"), "{}", refused.err);
+    set("reset fsync");
+    wait_until("they are ready again", || daemons.iter().all(|daemon| ready(daemon).is_none()));
+    assert_eq!(run_on(&url, "accounts open newcomer").status, Some(0));
+    assert_eq!(daemons.map(|daemon| daemon.terminate().0), [Some(0), Some(0)]);
+}
+
+/// What a daemon says that keeps it from its work.
+fn ready(daemon: &Daemon) -> Option<String> {
+    let mut stream = TcpStream::connect(daemon.address).expect("connected");
+    write!(stream, "GET /readyz HTTP/1.1\r\nhost: bursar\r\nconnection: close\r\n\r\n").expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    (!answer.starts_with("HTTP/1.1 200")).then_some(answer)
+}
+
+/// What only reads is served by a replica, and what changes something says that it is none of its.
+#[test]
+fn a_standby_serves_what_only_reads() {
+    let mut server = Server::postgres();
+    let url = server.new_database();
+    let scenario = repository().join("tests/scenarios/quarter.json");
+    let played = run(&["simulate", scenario.to_str().expect("UTF-8"), "--database-url", &url]);
+    assert_eq!(played.status, Some(0), "{}", played.err);
+    let account = json_on(&url, "accounts list")["accounts"][0]["account"].as_str().expect("an account").to_owned();
+    let service = json_on(&url, "services list")["services"][0]["service"].as_str().expect("a service").to_owned();
+    let reading = [
+        "verify".to_owned(),
+        "accounts list".to_owned(),
+        format!("accounts show {account}"),
+        "services list".to_owned(),
+        format!("services show {service}"),
+        "invoices list".to_owned(),
+        format!("statement {account}"),
+        "report revenue --month 2026-02".to_owned(),
+        "prices list".to_owned(),
+        "jobs list".to_owned(),
+        "jobs enqueue bill_instances --dry-run".to_owned(),
+        "runs list".to_owned(),
+        "books list".to_owned(),
+    ];
+    let read = || reading.iter().map(|command| run_on(&url, command)).collect::<Vec<_>>();
+    let on_the_primary = read();
+    server.command("standby");
+    for ((command, there), here) in reading.iter().zip(on_the_primary).zip(read()) {
+        assert_eq!((there.status, here.status), (Some(0), Some(0)), "{command}: {}{}", there.err, here.err);
+    }
+    for command in [
+        format!("accounts deposit {account} 10.00 --reference b"),
+        "jobs pause bill_instances --reason x".to_owned(),
+        "jobs resume bill_instances".to_owned(),
+        "clock confirm".to_owned(),
+        "serve --listen 127.0.0.1:0".to_owned(),
+    ] {
+        let refused = run_on(&url, &command);
+        assert_eq!(refused.status, Some(1), "{command}: {}", refused.err);
+        assert!(refused.err.contains("give the address of the primary"), "{command}: {}", refused.err);
+    }
 }

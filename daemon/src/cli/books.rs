@@ -78,15 +78,25 @@ impl Books {
         Ok(config)
     }
 
-    /// The store alone: to read in.
+    /// The store alone: to read in. A standby will do.
     pub async fn store(&self) -> anyhow::Result<Store> {
-        open(&self.configuration()?).await
+        open(&self.configuration()?, Opening::reading()).await
+    }
+
+    /// The store alone: to change in it what no account is settled by.
+    pub async fn store_for_changes(&self) -> anyhow::Result<Store> {
+        let store = open(&self.configuration()?, Opening::beside()).await?;
+        store.refuse_changes().await?;
+        Ok(store)
     }
 
     /// The office over the store: to decide in, without writing.
     pub async fn office(&self) -> anyhow::Result<Office> {
+        self.office_over(self.store().await?).await
+    }
+
+    async fn office_over(&self, store: Store) -> anyhow::Result<Office> {
         let config = self.configuration()?;
-        let store = open(&config).await?;
         Ok(Office::open(store, Clock::system(), config.policy, Arc::new(NoCards)).await?.with_band(config.band))
     }
 
@@ -101,18 +111,26 @@ impl Books {
     /// The office, to change something in. That needs a daemon that is alive: one that starts after a long
     /// silence must record it before anything in it is settled (rule 11.8).
     pub async fn office_for_changes(&self) -> anyhow::Result<Office> {
-        let office = self.office().await?;
-        office.store.refuse_moved().await?;
+        let office = self.office_over(self.store_for_changes().await?).await?;
         refuse_doubted_clock(&office.store).await?;
         refuse_silent(&office, office.store.last_alive().await?)?;
+        Ok(office)
+    }
+
+    /// The office, to change price lists in: without accounts that needs no daemon, for nothing is settled.
+    pub async fn office_for_prices(&self) -> anyhow::Result<Office> {
+        let office = self.office_over(self.store_for_changes().await?).await?;
+        if office.store.account_ids_range().await?.is_some() {
+            refuse_doubted_clock(&office.store).await?;
+            refuse_silent(&office, office.store.last_alive().await?)?;
+        }
         Ok(office)
     }
 
     /// The office, to bring accounts in. That needs a daemon that is alive, or books that never had one: nothing in
     /// them waits for its silence to be recorded.
     pub async fn office_for_arrivals(&self) -> anyhow::Result<Office> {
-        let office = self.office().await?;
-        office.store.refuse_moved().await?;
+        let office = self.office_over(self.store_for_changes().await?).await?;
         refuse_doubted_clock(&office.store).await?;
         match office.store.last_alive().await? {
             None => {}
@@ -142,11 +160,11 @@ fn refuse_silent(office: &Office, last_alive: Option<Timestamp>) -> Result<(), N
     }
 }
 
-async fn open(config: &Config) -> anyhow::Result<Store> {
+async fn open(config: &Config, opening: Opening) -> anyhow::Result<Store> {
     if let Some(file) = Address::parse(&config.database)?.file() {
         refuse_anothers(file)?;
     }
-    let opening = Opening::beside().with_queue(QUEUE).with_redis(config.queue.as_deref());
+    let opening = opening.with_queue(QUEUE).with_redis(config.queue.as_deref());
     Ok(Store::open(&config.database, opening).await?)
 }
 

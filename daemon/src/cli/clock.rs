@@ -31,7 +31,10 @@ enum ClockCommand {
 }
 
 pub async fn run(args: ClockArgs) -> anyhow::Result<u8> {
-    let store = args.books.store().await?;
+    let store = match args.command {
+        ClockCommand::Show => args.books.store().await?,
+        ClockCommand::Confirm => args.books.store_for_changes().await?,
+    };
     let now = ::jobs::Clock::system().now();
     let (doubts, alive) = (store.clock_doubts().await?, store.last_alive().await?);
     match args.command {

@@ -82,6 +82,7 @@ fn code(error: &anyhow::Error) -> &'static str {
     match (error.downcast_ref::<JobError>(), store_error(error)) {
         (_, Some(StoreError::NameTaken { .. })) => "name_taken",
         (_, Some(StoreError::Busy)) => "busy",
+        (_, Some(StoreError::NoAnswer)) => "no_answer",
         (_, Some(StoreError::DiskFull)) => "disk_full",
         (Some(JobError::Waits(_) | JobError::NotBegun(_)), _) => "awaits_card",
         (Some(JobError::Contended(_)), _) => "contended",
@@ -116,7 +117,7 @@ fn is_for_later(error: &anyhow::Error) -> bool {
                 | JobError::Clock(_)
         )
     );
-    waits || matches!(store_error(error), Some(StoreError::Busy | StoreError::DiskFull))
+    waits || matches!(store_error(error), Some(StoreError::Busy | StoreError::NoAnswer | StoreError::DiskFull))
 }
 
 #[cfg(test)]
@@ -151,6 +152,7 @@ mod tests {
             (Refused { code: "still_in_use", why: String::new() }.into(), (REFUSED, "still_in_use")),
             (NotNow("x".to_owned()).into(), (NOT_NOW, "not_now")),
             (JobError::from(StoreError::Busy).into(), (NOT_NOW, "busy")),
+            (StoreError::NoAnswer.into(), (NOT_NOW, "no_answer")),
             (JobError::Contended("ann".to_owned()).into(), (NOT_NOW, "contended")),
             (StoreError::NameTaken { what: "account", name: "ann".to_owned() }.into(), (BAD_INPUT, "name_taken")),
             (anyhow::anyhow!("x"), (FAILED, "failed")),

@@ -389,7 +389,7 @@ async fn pause(books: &Books, which: &Which, reason: &str, format: Format) -> an
     if reason.trim().is_empty() {
         return Err(BadInput("--reason: it is empty; say why".to_owned()).into());
     }
-    let (jobs, store) = (which.jobs()?, books.store().await?);
+    let (jobs, store) = (which.jobs()?, books.store_for_changes().await?);
     let now = ::jobs::Clock::system().now();
     // A daemon that starts later must find them paused.
     ::jobs::enrol(&store, now).await?;
@@ -404,7 +404,7 @@ async fn pause(books: &Books, which: &Which, reason: &str, format: Format) -> an
 }
 
 async fn resume(books: &Books, which: &Which, format: Format) -> anyhow::Result<u8> {
-    let (jobs, store) = (which.jobs()?, books.store().await?);
+    let (jobs, store) = (which.jobs()?, books.store_for_changes().await?);
     let now = ::jobs::Clock::system().now();
     // Slots count from the resuming on: by a wrong clock they would not count for years.
     books::refuse_doubted_clock(&store).await?;

@@ -45,21 +45,25 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<u8> {
     }
     // No daemon begins to serve what is being moved.
     let _lock = Lock::take(file)?;
+    let now = Clock::system().now();
     let source = Store::open(&args.from, Opening::beside()).await?;
-    let target = Store::open(&args.to, Opening::serving(Clock::system().now())).await?;
-    let (begun, arrived) = (source.moved().await?, target.moved().await?);
+    let target = Store::open(&args.to, Opening::moving(now)).await?;
     let mut moved = Vec::new();
-    match (begun, arrived) {
+    let state = match (source.moved().await?, target.moved_for_certain().await?) {
         (Some(Move { state: MoveState::Left, place, .. }), _) => {
             return Err(BadInput(format!("--from {}: these books went to {place} already", args.from)).into());
         }
-        // Whoever moved them was killed before it could note that they have left.
-        (Some(begun), Some(arrived)) if begun.id == arrived.id => {}
+        // Whoever moved them was killed on the way.
+        (Some(begun), Some(there)) if begun.id == there.id => there.state,
         (Some(Move { place, .. }), _) if place != to.to_string() => {
             let why = format!(
                 "--to {}: these books are on their way to {place}: give that; if it is gone, make it anew, empty",
                 args.to
             );
+            return Err(BadInput(why).into());
+        }
+        (_, Some(Move { state: MoveState::Dead, place, .. })) => {
+            let why = format!("--to {}: what came there from {place} did not verify: make it anew, empty", args.to);
             return Err(BadInput(why).into());
         }
         (begun, _) => {
@@ -69,7 +73,7 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<u8> {
             }
             let id = begun.map_or_else(new_id, |begun| begun.id);
             // Whoever still has the file open is refused from here on.
-            source.move_begin(&id, &to.to_string(), Clock::system().now()).await?;
+            source.move_begin(&id, &to.to_string(), now).await?;
             let say = args.format == Format::Table;
             let told = |table: MovedTable| {
                 if say {
@@ -78,20 +82,20 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<u8> {
                 moved.push(json!({ "table": table.table, "rows": table.rows }));
             };
             if let Err(error) = copy(&source, &target, &id, &from, &config, told).await {
-                // Where that cannot be seen, the next try goes on from here.
-                if target.moved_for_certain().await.is_ok_and(|arrived| arrived.is_none()) {
-                    source.move_take_back().await?;
-                }
-                return Err(error);
+                return Err(not_copied(&source, &target, error).await);
             }
+            MoveState::Arriving
         }
-    }
-    if let Err(error) = verified(&target, &config, "PostgreSQL").await {
-        source.move_take_back().await?;
-        tell(format_args!("{error}: go on with the file, and tell us"));
+    };
+    if let Some(wrong) = check(&target, state, &config).await.context(GO_ON)? {
+        // In this order: at no time both can be changed.
+        target.move_dead().await.context(GO_ON)?;
+        source.move_take_back().await.context(GO_ON)?;
+        tell(format_args!("{wrong}: go on with the file, and tell us; what came to {to} is never served"));
         return Ok(FAILED);
     }
-    source.move_end().await?;
+    target.move_arrived().await.context(GO_ON)?;
+    source.move_end().await.context(GO_ON)?;
     source.close().await;
     target.close().await;
     let text = format!(
@@ -103,6 +107,9 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
+/// What is said of a move that stopped where neither side can be served.
+const GO_ON: &str = "the move is not at its end; give the same command again";
+
 async fn copy(
     source: &Store,
     target: &Store,
@@ -111,8 +118,30 @@ async fn copy(
     config: &Config,
     told: impl FnMut(MovedTable),
 ) -> anyhow::Result<()> {
-    verified(source, config, "the file").await?;
+    if let Some(wrong) = wrong_with(source, config, "the file").await? {
+        bail!(wrong);
+    }
     Ok(source.move_to(target, (id, &from.to_string(), Clock::system().now()), told).await?)
+}
+
+/// Takes the books back if nothing of them arrived. Where that cannot be seen, the next try goes on from here.
+async fn not_copied(source: &Store, target: &Store, error: anyhow::Error) -> anyhow::Error {
+    match target.moved_for_certain().await {
+        Ok(None) => match source.move_take_back().await {
+            Ok(()) => error,
+            Err(_) => error.context(GO_ON),
+        },
+        _ => error.context(GO_ON),
+    }
+}
+
+/// What is wrong with what arrived. What was verified once is what is served: it is not asked again.
+async fn check(target: &Store, state: MoveState, config: &Config) -> anyhow::Result<Option<String>> {
+    match state {
+        MoveState::Arrived => Ok(None),
+        MoveState::Dead => Ok(Some("the books of PostgreSQL did not verify".to_owned())),
+        _ => wrong_with(target, config, "PostgreSQL").await,
+    }
 }
 
 /// By which either side knows the other.
@@ -120,10 +149,10 @@ fn new_id() -> String {
     format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
-async fn verified(store: &Store, config: &Config, which: &str) -> anyhow::Result<()> {
+async fn wrong_with(store: &Store, config: &Config, which: &str) -> anyhow::Result<Option<String>> {
     let violations = store.verify(None, &config.policy).await.with_context(|| format!("cannot verify {which}"))?;
-    if let Some(first) = violations.first() {
-        bail!("the books of {which} do not verify ({} invariants are broken, the first: {first})", violations.len());
-    }
-    Ok(())
+    Ok(violations.first().map(|first| {
+        let broken = violations.len();
+        format!("the books of {which} do not verify ({broken} invariants are broken, the first: {first})")
+    }))
 }

@@ -71,8 +71,8 @@ impl Health {
         if self.office.stop.is_asked() {
             problems.push("it is stopping".to_owned());
         }
-        match tokio::time::timeout(ANSWER_MAX, self.office.store.last_alive()).await {
-            Ok(Ok(_)) => {}
+        match tokio::time::timeout(ANSWER_MAX, self.office.store.refuse_changes()).await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => problems.push(format!("the database: {error}")),
             Err(_) => problems.push(format!("the database does not answer within {} s", ANSWER_MAX.as_secs())),
         }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jobs::{Clock, ClockWatch, JobError, Office, Scheduler, Stopwatch, Ticked};
 use providers::Cards;
+use rules::Timestamp;
 use store::{Address, Opening, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -51,6 +52,9 @@ pub enum Role {
 
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often the books are asked whether they are still this program's to work in. Each commit asks for itself.
+const ASK: Duration = Duration::from_secs(5);
+
 /// For how long wakes that are done stay to be looked at.
 const WAKES_KEPT_SECS: i64 = 7 * rules::DAY;
 
@@ -77,6 +81,8 @@ pub struct Server {
     address: SocketAddr,
     worker: String,
     role: Role,
+    /// Since the books were asked.
+    asked: Option<Stopwatch>,
     /// Of a file, which one daemon serves.
     _lock: Option<Lock>,
 }
@@ -100,7 +106,10 @@ impl Server {
                 for job in jobs::enrol(&store, now).await? {
                     tracing::info!(job, "its schedule was edited: it counts from now on");
                 }
-                if let Some(outage) = jobs::end_silence(&store, now).await? {
+                // One that runs no jobs is no life of theirs.
+                if role != Role::Http
+                    && let Some(outage) = jobs::end_silence(&store, now).await?
+                {
                     tracing::warn!(from = %outage.from, to = %outage.to, "nobody was alive: recorded as an outage");
                 }
             }
@@ -120,7 +129,7 @@ impl Server {
         let http = tokio::spawn(health::answer(listener, health.clone()));
         let desk = Arc::new(Desk::new(&worker, office.clone(), health.clone()));
         tracing::info!(listen = %address, "started");
-        Ok(Self { office, desk, health, watch, http, address, worker, role, _lock: lock })
+        Ok(Self { office, desk, health, watch, http, address, worker, role, asked: None, _lock: lock })
     }
 
     pub fn office(&self) -> &Office {
@@ -135,10 +144,10 @@ impl Server {
     /// Runs until the office's stop is asked for, and closes the books.
     pub async fn run(mut self) -> anyhow::Result<()> {
         if self.role == Role::Http {
-            self.only_watch().await;
+            let ended = self.only_watch().await;
             self.http.abort();
             self.office.store.close().await;
-            return Ok(());
+            return ended;
         }
         let workers = tokio::spawn(workers::supervise(self.desk.clone()));
         let ended = self.schedule().await;
@@ -171,25 +180,22 @@ impl Server {
         let stop = self.office.stop.clone();
         let mut scheduler = Scheduler::new(&self.worker, self.office.clock.now());
         let mut purge_at = scheduler.next();
-        let mut was_ready = false;
+        let (mut was_ready, mut has_failed) = (false, false);
         while !stop.is_asked() {
-            match self.watch.look(&self.office.store, &self.office.clock).await {
+            has_failed |= self.desk.has_failed();
+            match self.look(has_failed).await? {
                 Ok(now) => {
-                    if self.desk.has_failed() {
+                    if std::mem::take(&mut has_failed) {
                         scheduler.rewake_at(now.plus_secs(AFTER_FAILURE_SECS));
                     }
                     let ticked = scheduler.tick(&self.office, now).await;
                     note(&ticked);
-                    if let Some(error) = outdated(&ticked) {
-                        stop.ask();
-                        anyhow::bail!("{error}");
-                    }
                     if purge_at <= now && self.purge(now).await {
                         purge_at = now.plus_secs(rules::DAY);
                     }
                     self.health.ticked(&ticked.problems);
                 }
-                Err(error) => self.doubt(error),
+                Err((what, error)) => self.doubt(what, error),
             }
             if !was_ready && self.health.is_ready().await {
                 was_ready = true;
@@ -205,31 +211,50 @@ impl Server {
     }
 
     /// Runs no jobs; that its clock is right again is for it to say.
-    async fn only_watch(&mut self) {
+    async fn only_watch(&mut self) -> anyhow::Result<()> {
         let stop = self.office.stop.clone();
         while !stop.is_asked() {
-            if let Err(error) = self.watch.look(&self.office.store, &self.office.clock).await {
-                self.doubt(error);
-            } else {
-                self.health.ticked(&[]);
+            match self.look(false).await? {
+                Ok(_) => self.health.ticked(&[]),
+                Err((what, error)) => self.doubt(what, error),
             }
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 () = stop.asked() => {}
             }
         }
+        Ok(())
     }
 
-    /// While the clock is in doubt nothing is done, and whoever asks is told why.
-    fn doubt(&self, error: JobError) {
-        let problems = [("clock", error)];
+    /// The time to work by, if there is something to work in; `again` asks the books whatever they said a moment ago.
+    /// A program that a newer one has left behind ends.
+    async fn look(&mut self, again: bool) -> anyhow::Result<Result<Timestamp, (&'static str, JobError)>> {
+        if again || self.asked.as_ref().is_none_or(|asked| asked.elapsed() >= ASK) {
+            match self.office.store.refuse_changes().await {
+                Ok(()) => self.asked = Some(Stopwatch::start()),
+                Err(error @ StoreError::SchemaTooNew { .. }) => {
+                    self.office.stop.ask();
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    self.asked = None;
+                    return Ok(Err(("database", error.into())));
+                }
+            }
+        }
+        Ok(self.watch.look(&self.office.store, &self.office.clock).await.map_err(|error| ("clock", error)))
+    }
+
+    /// While the clock or the database is in doubt nothing is done, and whoever asks is told why.
+    fn doubt(&self, what: &'static str, error: JobError) {
+        let problems = [(what, error)];
         if !self.health.has_problems() {
             tracing::error!("{}", problems[0].1);
         }
         self.health.ticked(&problems);
     }
 
-    async fn purge(&self, now: rules::Timestamp) -> bool {
+    async fn purge(&self, now: Timestamp) -> bool {
         match self.office.store.wakes_purge(now.plus_secs(-WAKES_KEPT_SECS)).await {
             Ok(purged) => {
                 tracing::debug!(purged, "forgot wakes that were done");
@@ -241,13 +266,6 @@ impl Server {
             }
         }
     }
-}
-
-fn outdated(ticked: &Ticked) -> Option<&StoreError> {
-    ticked.problems.iter().find_map(|(_, problem)| match problem {
-        JobError::Store(error @ StoreError::SchemaTooNew { .. }) => Some(error),
-        _ => None,
-    })
 }
 
 /// Where many daemons serve, each life has a name of its own.
@@ -289,7 +307,7 @@ fn note(ticked: &Ticked) {
 }
 
 /// A new database begins with the price lists of the configuration.
-async fn load_price_lists(store: &Store, config: &Config, now: rules::Timestamp) -> anyhow::Result<()> {
+async fn load_price_lists(store: &Store, config: &Config, now: Timestamp) -> anyhow::Result<()> {
     if !store.price_lists().await?.is_empty() {
         return Ok(());
     }

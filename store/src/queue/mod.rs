@@ -75,7 +75,7 @@ pub enum Wakes {
 impl Store {
     /// Creates or updates the queue's tables.
     pub async fn queue_setup(&self) -> Result<()> {
-        match (self.queue(), self.writer()) {
+        match (self.queue(), self.writer()?) {
             (Some(Queue { redis: Some(_), .. }), _) => Ok(()),
             (_, Pool::Sqlite(pool)) => sqlite::set_up(pool).await,
             (_, Pool::Postgres(pool)) => postgres::set_up(pool).await,
@@ -85,7 +85,7 @@ impl Store {
     /// The queue to take from; none without one.
     pub fn wakes(&self) -> Option<Wakes> {
         let queue = self.queue()?;
-        Some(match (&queue.redis, self.writer()) {
+        Some(match (&queue.redis, self.writer().ok()?) {
             (Some(redis), _) => Wakes::Redis(redis.storage(&queue.name)),
             (None, Pool::Sqlite(pool)) => Wakes::Sqlite(sqlite::storage(pool, &queue.name)),
             (None, Pool::Postgres(pool)) => Wakes::Postgres(postgres::listening(pool, &queue.name)),
@@ -105,7 +105,7 @@ impl Store {
     /// Forgets wakes that ended before `before`, and workers that were last seen before it.
     pub async fn wakes_purge(&self, before: Timestamp) -> Result<u64> {
         let Some(queue) = self.queue() else { return Ok(0) };
-        match (&queue.redis, self.writer()) {
+        match (&queue.redis, self.writer()?) {
             (Some(redis), _) => redis.purge(&queue.name, before).await,
             (None, writer @ Pool::Sqlite(_)) => sqlite::purge(writer, &queue.name, before).await,
             (None, writer @ Pool::Postgres(_)) => postgres::purge(writer, &queue.name, before).await,
@@ -115,7 +115,7 @@ impl Store {
     /// A fault for tests: the queue loses all that it held.
     pub async fn wakes_lose(&self) -> Result<()> {
         let Some(queue) = self.queue() else { return Ok(()) };
-        match (&queue.redis, self.writer()) {
+        match (&queue.redis, self.writer()?) {
             (Some(redis), _) => redis.lose().await,
             (None, writer @ Pool::Sqlite(_)) => sqlite::lose(writer).await,
             (None, writer @ Pool::Postgres(_)) => postgres::lose(writer).await,

@@ -85,7 +85,9 @@ macro_rules! dispatch {
     ($statement:expr, $source:expr, $method:ident) => {
         match $source {
             Source::Pool(Pool::Sqlite(pool)) => Of::Sqlite($statement.for_sqlite()?.$method(pool).await?),
-            Source::Pool(Pool::Postgres(pool)) => Of::Postgres($statement.for_postgres()?.$method(pool).await?),
+            Source::Pool(Pool::Postgres(pool)) => {
+                Of::Postgres($statement.for_postgres()?.$method(pool).await.map_err(source::of_server)?)
+            }
             Source::Transaction(Transaction::Sqlite(one)) => {
                 Of::Sqlite($statement.for_sqlite()?.$method(&mut **one).await?)
             }

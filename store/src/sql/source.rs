@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Column, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Type};
 
-use crate::{Result, postgres};
+use crate::{Result, StoreError, postgres};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dialect {
@@ -41,8 +41,13 @@ impl Pool {
     pub async fn begin_with(&self, sqlite: &'static str, postgres: &'static str) -> Result<Transaction> {
         Ok(match self {
             Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with(sqlite).await?),
-            Self::Postgres(pool) => Transaction::Postgres(pool.begin_with(postgres).await?),
+            Self::Postgres(pool) => Transaction::Postgres(pool.begin_with(postgres).await.map_err(of_server)?),
         })
+    }
+
+    /// Begins a transaction that sees one state of the books throughout.
+    pub async fn snapshot(&self) -> Result<Transaction> {
+        self.begin_with("begin", "begin isolation level repeatable read, read only").await
     }
 
     /// Begins a transaction that writes, holding this lock on PostgreSQL. SQLite has one of its own.
@@ -60,6 +65,14 @@ impl Pool {
             Self::Sqlite(pool) => pool.close().await,
             Self::Postgres(pool) => pool.close().await,
         }
+    }
+}
+
+/// A file's one writer is busy where no connection comes free in time; a server has enough of them.
+pub(super) fn of_server(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::PoolTimedOut => StoreError::NoAnswer,
+        error => error.into(),
     }
 }
 
@@ -98,6 +111,15 @@ impl Transaction {
 pub enum Source<'c> {
     Pool(&'c Pool),
     Transaction(&'c mut Transaction),
+}
+
+impl Source<'_> {
+    pub const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Pool(pool) => pool.dialect(),
+            Self::Transaction(transaction) => transaction.dialect(),
+        }
+    }
 }
 
 impl<'c> From<&'c Pool> for Source<'c> {
@@ -162,3 +184,14 @@ from_row!(0 A, 1 B);
 from_row!(0 A, 1 B, 2 C);
 from_row!(0 A, 1 B, 2 C, 3 D);
 from_row!(0 A, 1 B, 2 C, 3 D, 4 E);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_a_free_connection_is_not_busy_with_a_writer() {
+        assert!(matches!(of_server(sqlx::Error::PoolTimedOut), StoreError::NoAnswer));
+        assert!(matches!(StoreError::from(sqlx::Error::PoolTimedOut), StoreError::Busy));
+    }
+}

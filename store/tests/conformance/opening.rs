@@ -1,8 +1,8 @@
 //! Opening: settings, migrations, what is refused.
 
-use store::{Opening, Store, StoreError};
+use store::{Commit, Opening, Store, StoreError};
 
-use crate::books::{Books, NOW};
+use crate::books::{Books, NOTHING_DUE, NOW, STAMP};
 
 #[tokio::test]
 async fn opens_twice_and_beside() {
@@ -14,11 +14,21 @@ async fn opens_twice_and_beside() {
 #[tokio::test]
 async fn another_schema_is_refused() {
     let books = Books::new().await;
+    let decided = crate::books::changes(books.open_account("ann").await);
     books.tamper("insert into bursar_migrations values (99, 'later', 0)").await;
-    // Also to whoever was there before the newer one.
-    let error = books.store.heartbeat(NOW).await.expect_err("left behind");
-    assert!(matches!(error, StoreError::SchemaTooNew { found: 99, .. }), "{error}");
-    for opening in [Opening::serving(NOW), Opening::beside()] {
+    // Also to whoever was there before the newer one: nothing of it is written any more.
+    let commit = [Commit { changes: decided, due: NOTHING_DUE }];
+    let (bob, store) = (crate::books::account("bob"), &books.store);
+    for refused in [
+        store.refuse_changes().await,
+        store.heartbeat(NOW).await,
+        store.commit(&commit, STAMP, None).await.map(|_| ()),
+        store.account_insert(&bob, &NOTHING_DUE, NOW).await.map(|_| ()),
+    ] {
+        let error = refused.expect_err("left behind");
+        assert!(matches!(error, StoreError::SchemaTooNew { found: 99, .. }), "{error}");
+    }
+    for opening in [Opening::serving(NOW), Opening::beside(), Opening::reading()] {
         let error = Store::open(&books.url(), opening).await.expect_err("newer");
         assert!(matches!(error, StoreError::SchemaTooNew { found: 99, .. }), "{error}");
     }
@@ -85,15 +95,14 @@ async fn two_programs_write_to_one_file() {
     beside.close().await;
 }
 
-/// A server that may forget what it committed is no place for books.
+/// Whoever only reads has nothing to change by.
 #[tokio::test]
-async fn a_server_that_forgets_is_refused() {
-    if !crate::ON_POSTGRES {
-        return;
-    }
+async fn books_that_are_opened_to_be_read_are_not_changed() {
     let books = Books::new().await;
-    let name = books.url().rsplit_once('/').expect("a database").1.to_owned();
-    books.try_sql(&format!("alter database {name} set synchronous_commit = off")).await.expect("set");
-    let error = Store::open(&books.url(), Opening::serving(NOW)).await.expect_err("forgets").to_string();
-    assert!(error.contains("synchronous_commit = off"), "{error}");
+    books.open_account("ann").await;
+    let reading = Store::open(&books.url(), Opening::reading()).await.expect("open");
+    assert!(reading.account_id("ann").await.expect("id").is_some());
+    let error = reading.heartbeat(NOW).await.expect_err("only read");
+    assert!(matches!(error, StoreError::OnlyRead), "{error}");
+    reading.close().await;
 }

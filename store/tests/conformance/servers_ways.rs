@@ -1,7 +1,10 @@
 //! What only a server does: locks that are waited for, clients that stand still, settings of its own.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use store::{Opening, Store};
+use tokio::time::timeout;
 
 use crate::books::{Books, NOW};
 use crate::servers::Server;
@@ -103,12 +106,73 @@ async fn a_write_reads_what_is_committed_whatever_the_database_has_for_its_defau
     store.outage_insert(rules::Outage::new(NOW, NOW.plus_days(1)), NOW).await.expect("alone");
 }
 
+/// It is there to be read.
 #[tokio::test]
-async fn a_standby_is_refused_by_its_name() {
+async fn a_standby_is_refused_by_its_name_to_whoever_writes() {
     let mut server = Server::postgres();
     let url = server.new_database();
     Store::open(&url, Opening::serving(NOW)).await.expect("a primary").close().await;
     server.command("standby");
-    let refused = Store::open(&url, Opening::serving(NOW)).await.expect_err("a standby").to_string();
-    assert!(refused.contains("is a standby"), "{refused}");
+    for opening in [Opening::serving(NOW), Opening::beside()] {
+        let refused = Store::open(&url, opening).await.expect_err("a standby").to_string();
+        assert!(refused.contains("is a standby"), "{refused}");
+    }
+    let store = Store::open(&url, Opening::reading()).await.expect("readable");
+    assert_eq!(store.verify(None, &rules::Policy::default()).await.expect("verified"), []);
+}
+
+/// However long somebody writes alone.
+#[tokio::test]
+async fn whoever_opens_the_books_waits_for_nobody() {
+    let books = Books::new().await;
+    let mut holder = connect(&books).await;
+    holder.execute(ALONE).await.expect("locked");
+    for opening in [Opening::reading(), Opening::beside()] {
+        let opened = timeout(Duration::from_secs(5), Store::open(&books.url(), opening)).await;
+        opened.expect("it waits for nothing").expect("open").close().await;
+    }
+}
+
+/// Its default is for others: a session waits for its own commits.
+#[tokio::test]
+async fn a_commit_is_waited_for_whatever_the_database_has_for_its_default() {
+    let books = Books::new().await;
+    let look = "create function look() returns trigger language plpgsql as $$ begin
+            if current_setting('synchronous_commit') <> 'on' then
+                raise exception 'it is %', current_setting('synchronous_commit');
+            end if;
+            return new;
+        end $$;
+        create trigger look before insert on heartbeats for each row execute function look()";
+    books.try_sql(look).await.expect("a trigger");
+    let name = books.url().rsplit_once('/').expect("a database").1.to_owned();
+    books.try_sql(&format!("alter database {name} set synchronous_commit = off")).await.expect("set");
+    let store = Store::open(&books.url(), Opening::serving(NOW)).await.expect("open");
+    store.heartbeat(NOW).await.expect("it waits");
+    store.refuse_changes().await.expect("readers are no other");
+}
+
+/// From the moment on that a server may forget what it commits, nothing is committed to it.
+#[tokio::test]
+async fn a_server_that_forgets_is_refused_also_while_it_runs() {
+    let server = Server::postgres();
+    let url = server.new_database();
+    let store = Store::open(&url, Opening::serving(NOW)).await.expect("open");
+    let mut admin = PgConnection::connect(&url).await.expect("a connection");
+    for (setting, name) in [("fsync", "fsync = off"), ("full_page_writes", "full_page_writes = off")] {
+        for statement in [format!("alter system set {name}"), "select pg_reload_conf()".to_owned()] {
+            admin.execute(AssertSqlSafe(statement)).await.expect("set");
+        }
+        let waited = timeout(Duration::from_secs(10), async { while store.heartbeat(NOW).await.is_ok() {} });
+        waited.await.expect("it is noticed");
+        for refused in [store.heartbeat(NOW).await.err(), Store::open(&url, Opening::serving(NOW)).await.err()] {
+            let refused = refused.expect("it forgets").to_string();
+            assert!(refused.contains(name), "{refused}");
+        }
+        for statement in [format!("alter system reset {setting}"), "select pg_reload_conf()".to_owned()] {
+            admin.execute(AssertSqlSafe(statement)).await.expect("set");
+        }
+        let waited = timeout(Duration::from_secs(10), async { while store.heartbeat(NOW).await.is_err() {} });
+        waited.await.expect("it keeps again");
+    }
 }

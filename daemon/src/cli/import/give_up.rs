@@ -16,7 +16,7 @@ use crate::import::Source;
 use crate::input::BadInput;
 
 pub async fn run(args: &ImportArgs, reason: &str) -> anyhow::Result<u8> {
-    let store = args.books.store().await?;
+    let store = args.books.store_for_changes().await?;
     let ended = decide(&store, args, reason).await;
     store.close().await;
     let (import, outcome) = ended?;

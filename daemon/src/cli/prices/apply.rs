@@ -15,9 +15,8 @@ const SHOWN: usize = 5;
 
 pub async fn run(args: ApplyArgs) -> anyhow::Result<u8> {
     let new = &args.new;
-    let office = new.books.office().await?;
+    let office = new.books.office_for_prices().await?;
     let has_accounts = office.store.account_ids_range().await?.is_some();
-    let office = if has_accounts { new.books.office_for_changes().await? } else { office };
     let (store, now) = (&office.store, office.clock.now());
     let laid = new.lay(store).await?;
     if has_accounts && laid.since < now {

@@ -14,9 +14,7 @@ pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
     if args.reason.trim().is_empty() {
         return Err(BadInput("--reason: say why, for who looks later".to_owned()).into());
     }
-    let (office, id) = (args.books.office().await?, args.id);
-    let has_accounts = office.store.account_ids_range().await?.is_some();
-    let office = if has_accounts { args.books.office_for_changes().await? } else { office };
+    let (office, id) = (args.books.office_for_prices().await?, args.id);
     let (store, now) = (&office.store, office.clock.now());
     let withdrawal = store.price_list_withdraw(id, &author(), &args.reason, now).await?;
     store.close().await;
