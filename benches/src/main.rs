@@ -1,12 +1,14 @@
 //! `cargo run --release -p bench -- NAME`: the benchmarks, each beside its floor in the same run.
 
 mod flat;
+mod idle;
 mod load;
 mod midnight;
 #[path = "../../tests/support/servers.rs"]
 #[expect(dead_code, reason = "the tests do more with their servers")]
 mod servers;
 mod small_years;
+mod wake;
 mod world;
 mod year;
 
@@ -33,8 +35,14 @@ enum Name {
     Midnight(midnight::MidnightArgs),
     /// A host brought in from a file, and its first midnight, with the memory that they take
     Load(load::LoadArgs),
+    /// A wake from its push to the worker that takes it
+    Wake(wake::WakeArgs),
+    /// What a daemon without work takes
+    Idle(idle::IdleArgs),
     #[command(hide = true)]
     LoadOne(load::OneArgs),
+    #[command(hide = true)]
+    IdleOne(idle::OneArgs),
 }
 
 #[derive(clap::Args)]
@@ -45,21 +53,22 @@ struct Rounds {
 }
 
 fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    if let Name::Midnight(args) = &cli.name {
-        return midnight::run(args);
+    match Cli::parse().name {
+        Name::Year(Rounds { rounds }) => alone(year::run(rounds)),
+        Name::SmallYears(Rounds { rounds }) => alone(small_years::run(rounds)),
+        Name::Flat(Rounds { rounds }) => alone(flat::run(rounds)),
+        Name::Midnight(args) => midnight::run(&args),
+        Name::Wake(args) => wake::run(&args),
+        Name::Idle(args) => idle::run(&args),
+        Name::Load(args) => load::run(&args),
+        Name::LoadOne(args) => alone(load::run_one(&args)),
+        Name::IdleOne(args) => idle::run_one(args),
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match cli.name {
-            Name::Year(Rounds { rounds }) => year::run(rounds).await,
-            Name::SmallYears(Rounds { rounds }) => small_years::run(rounds).await,
-            Name::Flat(Rounds { rounds }) => flat::run(rounds).await,
-            Name::Load(args) => load::run(&args),
-            Name::LoadOne(args) => load::run_one(&args).await,
-            Name::Midnight(_) => Ok(()),
-        }
-    })
+}
+
+/// On one thread.
+fn alone(benchmark: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(benchmark)
 }
 
 /// The middle one of some times.

@@ -1,6 +1,7 @@
 //! The host that the benchmarks bill: plans, accounts and services, all alike from round to round.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jobs::{Clock, Office};
@@ -52,26 +53,37 @@ pub fn create(service: String, plan: &str) -> Action {
     Action::CreateService { service, plan: plan.to_owned(), quantities, options: BTreeSet::new() }
 }
 
-/// An office over a throwaway file.
+/// An office over a file.
 pub struct World {
     pub office: Office,
-    folder: tempfile::TempDir,
+    path: PathBuf,
+    /// Where the file is thrown away with it.
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl World {
+    /// New books, thrown away behind it.
     pub async fn new(start: Timestamp, opening: Opening) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let url = format!("sqlite:{}", folder.path().join(BOOKS).display());
-        let store = Store::open(&url, opening).await?;
-        store.price_list_insert(&plans(), Timestamp::BEGINNING, "bench", start).await?;
+        let world = Self::in_folder(folder.path(), start, opening).await?;
+        Ok(Self { _folder: Some(folder), ..world })
+    }
+
+    /// The books of a folder, with their prices if they are new.
+    pub async fn in_folder(folder: &Path, start: Timestamp, opening: Opening) -> anyhow::Result<Self> {
+        let path = folder.join(BOOKS);
+        let store = Store::open(&format!("sqlite:{}", path.display()), opening).await?;
+        if store.price_lists().await?.is_empty() {
+            store.price_list_insert(&plans(), Timestamp::BEGINNING, "bench", start).await?;
+        }
         let cards = Arc::new(ScriptedCards::default());
         let office = Office::open(store, Clock::simulated(start), Policy::default(), cards).await?;
-        Ok(Self { office, folder })
+        Ok(Self { office, path, _folder: None })
     }
 
     /// The file of the books.
-    pub fn path(&self) -> std::path::PathBuf {
-        self.folder.path().join(BOOKS)
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub async fn open(&self, names: impl Iterator<Item = String>, at: Timestamp) -> anyhow::Result<Vec<AccountId>> {

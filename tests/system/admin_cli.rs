@@ -250,7 +250,8 @@ fn without_a_daemon_nothing_is_changed() {
 fn commands_go_by_the_daemons_numbers() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = configuration(folder.path());
-    let billing = fs::read_to_string(&config).expect("the file") + "[billing]\ncurrency = \"EUR\"\nretention_days = 20\n";
+    let billing =
+        fs::read_to_string(&config).expect("the file") + "[billing]\ncurrency = \"EUR\"\nretention_days = 20\n";
     let other = folder.path().join("other.toml");
     fs::copy(&config, &other).expect("copied");
     fs::write(&config, billing).expect("written");
@@ -258,7 +259,9 @@ fn commands_go_by_the_daemons_numbers() {
     wait_until("it is ready", || daemon.log().contains("ready"));
     let url = format!("sqlite:{}", folder.path().join("books.db").display());
     let other = other.to_str().expect("UTF-8");
-    for (place, name) in [(["--database-url", &url], "ann"), (["--config", other], "bob"), (["--config", &config], "cid")] {
+    for (place, name) in
+        [(["--database-url", &url], "ann"), (["--config", other], "bob"), (["--config", &config], "cid")]
+    {
         let opened = run(&[&["accounts", "open", name, "--format", "json"][..], &place].concat());
         let opened: Value = serde_json::from_str(&opened.out).expect("JSON");
         assert_eq!(opened["account"]["currency"], "EUR", "{place:?}");

@@ -13,8 +13,9 @@ use sources::{Source, all_sources, modules};
 use crate::support::program::repository;
 
 /// Who speaks to a database beside the store: floors of benchmarks, and tests that are a database's admin.
-const SPEAK_SQL: [&str; 5] = [
+const SPEAK_SQL: [&str; 6] = [
     "benches/src/midnight/",
+    "benches/src/wake.rs",
     "tests/support/faults.rs",
     "tests/support/servers.rs",
     "tests/system/daemons.rs",

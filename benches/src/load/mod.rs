@@ -1,12 +1,12 @@
 //! The standard load: a host of daily instances moves here from an import file, and its first midnight is billed. Each
-//! size runs in a process of its own, whose peak memory is then its own too.
+//! of both runs in a process of its own, whose peak memory is then its own too.
 
-mod figures;
+pub mod figures;
 mod file;
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -35,8 +35,16 @@ pub struct LoadArgs {
 
 #[derive(clap::Args)]
 pub struct OneArgs {
+    step: Step,
     #[arg(value_parser = size)]
     size: usize,
+    folder: PathBuf,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Step {
+    BringIn,
+    Settle,
 }
 
 pub fn size(text: &str) -> Result<usize, String> {
@@ -49,30 +57,41 @@ pub fn run(args: &LoadArgs) -> anyhow::Result<()> {
     println!("On SQLite with synchronous=FULL. The floor reads and decides and does not write.");
     println!("Goal: 100,000 are brought in in under 60 s.");
     for size in &args.sizes {
-        let ended = Command::new(env::current_exe()?).args(["load-one", &size.to_string()]).status()?;
-        anyhow::ensure!(ended.success(), "{size} instances: {ended}");
+        let folder = tempfile::tempdir()?;
+        println!("\n{size} instances");
+        for step in ["bring-in", "settle"] {
+            let one = Command::new(env::current_exe()?)
+                .args(["load-one", step, &size.to_string()])
+                .arg(folder.path())
+                .status()?;
+            anyhow::ensure!(one.success(), "{size} instances: {one}");
+        }
     }
     Ok(())
 }
 
-/// One size. The peaks are of the process so far: each floor holds no more at a time than what it is the floor of.
+/// One step of one size. A floor holds no more at a time than what it is the floor of.
 pub async fn run_one(args: &OneArgs) -> anyhow::Result<()> {
-    let size = args.size;
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("move.jsonl");
-    file::write(&file, Sold::DAILY, size, START)?;
-    let world = World::new(START, Opening::serving(START)).await?;
-    println!("\n{size} instances");
-    let imported = import(&world, &file).await?;
-    let peak = figures::peak_memory()?;
-    let floor = import_floor(&world, &file, size).await?;
-    print("brought in", size, imported, floor, &peak);
-    let floor = midnight_floor(&world).await?;
-    let settled = midnight(&world, size).await?;
-    print("settled", size, settled, floor, &figures::peak_memory()?);
-    // What is still beside the file comes into it.
-    world.office.store.close().await;
-    println!("  the books take {}", figures::mebibytes(fs::metadata(world.path())?.len()));
+    let OneArgs { step, size, folder } = args;
+    let world = World::in_folder(folder, START, Opening::serving(START)).await?;
+    match step {
+        Step::BringIn => {
+            let file = folder.join("move.jsonl");
+            file::write(&file, Sold::DAILY, *size, START)?;
+            let took = import(&world, &file).await?;
+            let peak = figures::peak_memory()?;
+            print("brought in", *size, took, import_floor(&world, &file, *size).await?, &peak);
+            world.office.store.close().await;
+        }
+        Step::Settle => {
+            // The floor first: behind the midnight nothing is left to decide. It holds a batch at a time.
+            let floor = midnight_floor(&world).await?;
+            print("settled", *size, midnight(&world, *size).await?, floor, &figures::peak_memory()?);
+            // What is still beside the file comes into it.
+            world.office.store.close().await;
+            println!("  the books take {}", figures::mebibytes(fs::metadata(world.path())?.len()));
+        }
+    }
     Ok(())
 }
 
@@ -80,7 +99,7 @@ fn print(what: &str, size: usize, took: Duration, floor: Duration, peak: &str) {
     let each_second = figures::each_second(size, took);
     let (took_secs, ratio) = (figures::seconds(took), ratio(took, floor));
     print!("  {what:<10} in {took_secs:>7} s, {each_second:>6} a second, {ratio:>5} of the floor");
-    println!("; peak memory so far {peak}");
+    println!("; peak memory {peak}");
 }
 
 async fn import(world: &World, file: &Path) -> anyhow::Result<Duration> {

@@ -16,7 +16,7 @@ use providers::ScriptedCards;
 use rules::{Policy, Timestamp};
 use store::{Opening, Store};
 
-use crate::load::{Sold, bring_in_file, size, write_file};
+use crate::load::{Sold, bring_in_file, figures, size, write_file};
 use crate::world::plans;
 use crate::{median, ratio};
 
@@ -34,6 +34,12 @@ const WORKER: &str = "bench";
 const PERIODS: &str = "select count(*) from transfers where kind = 'period' and effective_at = $1";
 const LINES: &str = "select count(*) from invoice_lines l join invoices i
     on i.account_id = l.account_id and i.number = l.invoice where i.issued_at = $1";
+
+/// Whether each wallet is what its entries come to.
+const BALANCED: &str = "select count(*) = 0 from accounts a left join (
+        select account_id, sum(case when credit = 'wallet' then amount when debit = 'wallet' then -amount else 0 end) as sum
+        from transfers group by account_id
+    ) t on t.account_id = a.id where a.wallet <> coalesce(t.sum, 0)";
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum On {
@@ -161,6 +167,12 @@ async fn night(url: &str, work: &Work, instances: usize) -> anyhow::Result<Durat
     anyhow::ensure!(usize::try_from(done)? * of == instances, "{done} {counted} of {instances} instances");
     office.store.close().await;
     Ok(elapsed)
+}
+
+/// The most that the program ever held, before anything else than its own run is measured.
+fn print_memory() -> anyhow::Result<()> {
+    println!("A host brought in and a midnight of it held {} at most.\n", figures::peak_memory()?);
+    Ok(())
 }
 
 fn print(what: &str, took: &Took) {

@@ -4,7 +4,10 @@ use futures_util::TryStreamExt as _;
 use jobs::Stopwatch;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use super::{CHARGES, INVOICES, LINES, MIDNIGHT, MidnightArgs, PERIODS, Rounds, Took, fill, naive, night, print};
+use super::{
+    BALANCED, CHARGES, INVOICES, LINES, MIDNIGHT, MidnightArgs, PERIODS, Rounds, Took, fill, naive, night, print,
+    print_memory,
+};
 use crate::servers::{Server, copy_database};
 
 /// What a night adds, but for the copies of what is read: the floor writes these and nothing else.
@@ -16,10 +19,11 @@ pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
     println!("The floor is a binary COPY of the same rows into the same tables.\n");
     let template = server.new_database();
     fill(&template, &CHARGES, args.instances, folder.path()).await?;
-    let (monthly, lines) = (server.new_database(), INVOICES.instances(args.instances));
-    fill(&monthly, &INVOICES, lines, folder.path()).await?;
     let done = copy_database(&template);
     night(&done, &CHARGES, args.instances).await?;
+    print_memory()?;
+    let (monthly, lines) = (server.new_database(), INVOICES.instances(args.instances));
+    fill(&monthly, &INVOICES, lines, folder.path()).await?;
     let rows = added(&done).await?;
     let mut rounds = Rounds::default();
     for round in 0..args.rounds {
@@ -43,6 +47,10 @@ pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
             let wal = position(&mut connection).await?.saturating_sub(before);
             let took = Took { time, instances, wal: u64::try_from(wal).ok() };
             check(&mut connection, if mode == 3 { LINES } else { PERIODS }, instances).await?;
+            if mode != 1 {
+                let balanced: bool = sqlx::query_scalar(BALANCED).fetch_one(&mut connection).await?;
+                anyhow::ensure!(balanced, "{what}: wallets are not what their entries come to");
+            }
             print(what, &took);
             into.push(took);
         }

@@ -9,7 +9,10 @@ use jobs::Stopwatch;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
-use super::{CHARGES, INVOICES, LINES, MIDNIGHT, MidnightArgs, PERIODS, Rounds, Took, fill, naive, night, print};
+use super::{
+    BALANCED, CHARGES, INVOICES, LINES, MIDNIGHT, MidnightArgs, PERIODS, Rounds, Took, fill, naive, night, print,
+    print_memory,
+};
 
 /// What a night adds to the ledger and the outbox, put aside.
 const PUT_ASIDE: [&str; 2] = [
@@ -30,10 +33,11 @@ pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
     let [template, monthly, done, added] =
         ["template.db", "monthly.db", "done.db", "added.db"].map(|name| folder.path().join(name));
     fill(&url(&template), &CHARGES, args.instances, folder.path()).await?;
-    let lines = INVOICES.instances(args.instances);
-    fill(&url(&monthly), &INVOICES, lines, folder.path()).await?;
     fs::copy(&template, &done)?;
     night(&url(&done), &CHARGES, args.instances).await?;
+    print_memory()?;
+    let lines = INVOICES.instances(args.instances);
+    fill(&url(&monthly), &INVOICES, lines, folder.path()).await?;
     put_aside(&done, &added).await?;
     let mut rounds = Rounds::default();
     for round in 0..args.rounds {
@@ -51,7 +55,7 @@ pub async fn run(args: &MidnightArgs) -> anyhow::Result<()> {
                 }
                 _ => ("invoices", &mut rounds.invoices, night(&url(&file), &INVOICES, lines).await?, lines),
             };
-            check(&file, if mode == 3 { LINES } else { PERIODS }, instances).await?;
+            check(&file, if mode == 3 { LINES } else { PERIODS }, instances, mode != 1).await?;
             let took = Took { time, instances, wal: None };
             print(what, &took);
             into.push(took);
@@ -106,9 +110,13 @@ async fn insert(file: &Path, added: &Path) -> anyhow::Result<Duration> {
     Ok(elapsed)
 }
 
-async fn check(file: &Path, question: &'static str, instances: usize) -> anyhow::Result<()> {
+async fn check(file: &Path, question: &'static str, instances: usize, has_wallets: bool) -> anyhow::Result<()> {
     let mut connection = open(file).await?;
     let billed: i64 = sqlx::query_scalar(question).bind(MIDNIGHT.secs()).fetch_one(&mut connection).await?;
+    if has_wallets {
+        let balanced: bool = sqlx::query_scalar(BALANCED).fetch_one(&mut connection).await?;
+        anyhow::ensure!(balanced, "wallets are not what their entries come to");
+    }
     connection.close().await?;
     anyhow::ensure!(usize::try_from(billed)? == instances, "{billed} charges or lines, not {instances}");
     Ok(())

@@ -108,7 +108,8 @@ fn file(path: &Path, findings: &mut Findings) -> anyhow::Result<()> {
 async fn policy(office: &Office, config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     match office.store.policy().await? {
         Some(kept) if kept != config.policy => {
-            let remedy = "if this is the daemon's configuration, start the daemon anew; until then its old numbers hold";
+            let remedy =
+                "if this is the daemon's configuration, start the daemon anew; until then its old numbers hold";
             findings.ill("numbers", "[billing] or [documents] is not as the daemon started with", remedy);
         }
         _ => findings.well("numbers", "as the daemon started with"),

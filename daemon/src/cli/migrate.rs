@@ -150,7 +150,11 @@ fn new_id() -> String {
 }
 
 async fn wrong_with(store: &Store, config: &Config, which: &str) -> anyhow::Result<Option<String>> {
-    let violations = store.verify(None, &config.policy).await.with_context(|| format!("cannot verify {which}"))?;
+    let verified = async {
+        let policy = store.policy().await?.unwrap_or_else(|| config.policy.clone());
+        store.verify(None, &policy).await
+    };
+    let violations = verified.await.with_context(|| format!("cannot verify {which}"))?;
     Ok(violations.first().map(|first| {
         let broken = violations.len();
         format!("the books of {which} do not verify ({broken} invariants are broken, the first: {first})")

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jobs::{JOBS, Office, Wakes};
-use rules::{
-    DocumentPolicy, DueKind, EventKind, Micros, PriceList, Standing, Timestamp, TransferKind, due_seconds,
-};
+use rules::{DocumentPolicy, DueKind, EventKind, Micros, PriceList, Standing, Timestamp, TransferKind, due_seconds};
 use store::{GivenUp, Import, Revision, Store};
 
 use super::{Contended, Source, terms};
@@ -218,12 +216,12 @@ impl AtOnce {
         self.restored += u64::from(restored);
         let due = due_seconds(&changes.account, &arrivals.terms.context());
         let soon = now.max(arrivals.terms.at.plus_secs(1));
-        let collects = |(kind, at): &(DueKind, Option<Timestamp>)| {
-            *kind == DueKind::Collection && at.is_some_and(|at| at <= soon)
-        };
+        let collects =
+            |(kind, at): &(DueKind, Option<Timestamp>)| *kind == DueKind::Collection && at.is_some_and(|at| at <= soon);
         let is_active = changes.account.standing == Standing::Active;
         self.suspended += u64::from(is_active && due.iter().any(collects));
-        let due: Vec<DueKind> = due.into_iter().filter_map(|(kind, at)| at.filter(|at| *at <= now).map(|_| kind)).collect();
+        let due: Vec<DueKind> =
+            due.into_iter().filter_map(|(kind, at)| at.filter(|at| *at <= now).map(|_| kind)).collect();
         self.behind += u64::from(!due.is_empty());
         let at_slots = JOBS.iter().filter(|job| job.wakes == Wakes::Calendar);
         self.slots
