@@ -186,7 +186,10 @@ async fn parked_accounts_are_left_while_collection_is_paused_or_they_are_held() 
     const COLLECTION: &str = "collect_payments";
     let (bench, office, ann, bob) = after_a_night().await;
     let store = &office.store;
-    store.jobs_enrol(&[(COLLECTION, named(COLLECTION).cron, Some(DueKind::Collection))], at(NOON)).await.expect("enrolled");
+    store
+        .jobs_enrol(&[(COLLECTION, named(COLLECTION).cron, Some(DueKind::Collection))], at(NOON))
+        .await
+        .expect("enrolled");
     store.job_pause(COLLECTION, "cli:ann", "stop", bench.now()).await.expect("paused");
     store.park(ann, "a test", bench.now(), bench.now()).await.expect("parked");
     let mut scheduler = Scheduler::new(WORKER, bench.now());
@@ -277,7 +280,10 @@ async fn an_edited_schedule_begins_now() {
     bench.advance("2026-03-03T10:00:00Z");
     // The old schedule billed at the first midnight; at ten the new one would have had a slot at six.
     office.store.jobs_enrol(&[(JOB, "0 0 6 * * *", Some(DueKind::Daily))], at(NOON)).await.expect("enrolled");
-    assert_eq!(office.store.jobs_enrol(&[(JOB, named(JOB).cron, Some(DueKind::Daily))], bench.now()).await.expect("edited"), [JOB]);
+    assert_eq!(
+        office.store.jobs_enrol(&[(JOB, named(JOB).cron, Some(DueKind::Daily))], bench.now()).await.expect("edited"),
+        [JOB]
+    );
     assert_eq!(open_slot(&office, named(JOB), bench.now()).await.expect("no fault"), None);
     bench.advance(SECOND);
     let next = opened(&office, bench.now()).await;

@@ -185,9 +185,7 @@ impl Office {
     /// Loads accounts and decides what is due on them, without writing. Those that wait for a run are left.
     pub async fn decide(&self, accounts: &[AccountId], until: Timestamp) -> Result<Decided, JobError> {
         let slots = self.waited_for(until).await?;
-        let is_free = |account: &Account, reference: &Reference| {
-            reference.wait_of(account, &slots, until).is_none()
-        };
+        let is_free = |account: &Account, reference: &Reference| reference.wait_of(account, &slots, until).is_none();
         self.decide_if(accounts, until, is_free).await
     }
 

@@ -36,12 +36,7 @@ impl Reference {
 
     /// What an account waits for at `until`, of held runs, paused jobs and `slots` that passed: nothing that is due is
     /// settled on it.
-    pub fn wait_of<'a>(
-        &'a self,
-        account: &Account,
-        slots: &'a [Unopened],
-        until: Timestamp,
-    ) -> Option<Wait<'a>> {
+    pub fn wait_of<'a>(&'a self, account: &Account, slots: &'a [Unopened], until: Timestamp) -> Option<Wait<'a>> {
         if self.holds.is_empty() && self.pauses.is_empty() && slots.is_empty() {
             return None;
         }

@@ -103,7 +103,8 @@ pub async fn open_run(
         return Ok(office.store.run_open(&NewRun { total: 1, shards: &[(only, only)], ..new }).await?);
     }
     let until = order.starts_at.max(now);
-    let Foreseen { total, preview, held_for } = foresee(office, job, slots_behind(office, job, until).await?, until).await?;
+    let Foreseen { total, preview, held_for } =
+        foresee(office, job, slots_behind(office, job, until).await?, until).await?;
     let (preview, held_for, shards) = (preview.as_deref(), held_for.as_deref(), shards_of_all(office).await?);
     Ok(office.store.run_open(&NewRun { total, preview, held_for, shards: &shards, ..new }).await?)
 }

@@ -37,7 +37,8 @@ const LINES: &str = "select count(*) from invoice_lines l join invoices i
 
 /// Whether each wallet is what its entries come to.
 const BALANCED: &str = "select count(*) = 0 from accounts a left join (
-        select account_id, sum(case when credit = 'wallet' then amount when debit = 'wallet' then -amount else 0 end) as sum
+        select account_id,
+            sum(case when credit = 'wallet' then amount when debit = 'wallet' then -amount else 0 end) as sum
         from transfers group by account_id
     ) t on t.account_id = a.id where a.wallet <> coalesce(t.sum, 0)";
 

@@ -289,8 +289,12 @@ async fn a_run_starts_at_its_second() {
 async fn a_paused_job_is_resumed_from_now_on_and_an_edited_schedule_counts_from_now_on() {
     let books = Books::new().await;
     let store = &books.store;
-    let enrol =
-        async |cron, days| store.jobs_enrol(&[("a", cron, Some(DueKind::Daily)), ("b", "x", None)], midnight(days)).await.expect("enrolled");
+    let enrol = async |cron, days| {
+        store
+            .jobs_enrol(&[("a", cron, Some(DueKind::Daily)), ("b", "x", None)], midnight(days))
+            .await
+            .expect("enrolled")
+    };
     assert!(enrol("x", 0).await.is_empty() && enrol("x", 1).await.is_empty());
     let controls = store.job_controls().await.expect("controls");
     assert!(controls.iter().all(|control| control.slots_after == Timestamp::BEGINNING && control.pause.is_none()));
