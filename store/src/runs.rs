@@ -123,8 +123,8 @@ macro_rules! select_runs {
     ($tail:literal) => {
         concat!(
             "select id, job, slot, slots, asked_by, starts_at, retry_of, state, preview, held_for, released_at,
-            released_by, cancelled_by, cancelled_for, covered_by, opened_at, started_at, finished_at, total, done, moved,
-            counts, error from runs ",
+            released_by, cancelled_by, cancelled_for, covered_by, opened_at, started_at, finished_at, total, done,
+            moved, counts, error from runs ",
             $tail
         )
     };
