@@ -64,7 +64,7 @@ impl Books {
         let shipped = || Some(PathBuf::from(SHIPPED_CONFIG)).filter(|path| path.exists());
         let file = self.config.clone().or_else(|| if self.database_url.is_none() { shipped() } else { None });
         let mut config = match file {
-            Some(file) => Config::read(&file).map_err(|problems| BadInput(problems.to_string()))?,
+            Some(file) => Config::read(&file)?,
             None => Config::default(),
         };
         if let Some(url) = &self.database_url {

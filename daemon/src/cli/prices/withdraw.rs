@@ -11,9 +11,6 @@ use crate::cli::import::unfinished_import;
 use crate::input::BadInput;
 
 pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
-    if args.reason.trim().is_empty() {
-        return Err(BadInput("--reason: say why, for who looks later".to_owned()).into());
-    }
     let (office, id) = (args.books.office().await?, args.id);
     let has_accounts = office.store.account_ids_range().await?.is_some();
     let office = if has_accounts { args.books.office_for_changes().await? } else { office };
