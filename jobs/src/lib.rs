@@ -49,7 +49,7 @@ pub use runs::{
     BATCH_ACCOUNTS, RunOrder, ShardEnd, ShardWork, is_paused, open_run, open_sweep, rewake, work_run, work_shard,
 };
 pub use scheduler::{Scheduler, Ticked, end_silence};
-pub use slots::{next_slot, open_slot, open_slots, release};
+pub use slots::{SCHEDULE, next_slot, open_slot, open_slots, release};
 pub use stop::Stop;
 pub use tally::Tally;
 

@@ -16,13 +16,16 @@ create table runs (
     -- A failed run is not run again: a new one takes its place and points to it.
     retry_of bigint references runs (id),
     state text collate "C" not null
-        constraint run_state_is_known check (state in ('queued', 'running', 'done', 'failed', 'held')),
+        constraint run_state_is_known check (state in ('queued', 'running', 'done', 'failed', 'held', 'cancelled')),
     -- JSON: what it would do, counted before its first commit.
     preview text collate "C",
     -- Why it was held, and who let it go on.
     held_for text collate "C",
     released_at bigint,
     released_by text collate "C",
+    -- Who took back what was asked for before it began, and why.
+    cancelled_by text collate "C",
+    cancelled_for text collate "C",
     -- The run whose catching up covers this slot.
     covered_by bigint references runs (id),
     opened_at bigint not null,
@@ -35,11 +38,15 @@ create table runs (
     moved text collate "C" not null,
     counts text collate "C" not null,
     error text collate "C",
-    constraint run_end_fits_state check ((state in ('done', 'failed')) = (finished_at is not null)),
+    constraint run_end_fits_state check ((state in ('done', 'failed', 'cancelled')) = (finished_at is not null)),
     constraint run_held_says_why check (state <> 'held' or held_for is not null),
     constraint run_release_is_whole check (
         (released_at is null) = (released_by is null) and (released_at is null or held_for is not null)
     ),
+    constraint run_cancelled_is_whole check (
+        (state = 'cancelled') = (cancelled_by is not null) and (cancelled_by is null) = (cancelled_for is null)
+    ),
+    constraint run_cancelled_had_not_begun check (state <> 'cancelled' or (slot is null and started_at is null)),
     constraint run_covered_is_done check (covered_by is null or (state = 'done' and slot is not null))
 );
 

@@ -27,3 +27,19 @@ begin
 end $$;
 
 create trigger event_is_kept before delete on events for each row execute function event_is_kept();
+
+-- What was asked for and refused, which moves nothing and so is no event: the last ones of each account.
+create table refusals (
+    account_id bigint not null references accounts (id),
+    number bigint not null,
+    at bigint not null,
+    action text collate "C" not null,
+    -- By its name: it may never have come about.
+    service text collate "C",
+    code text collate "C" not null,
+    why text collate "C" not null,
+    author text collate "C" not null,
+    -- JSON: how the account and the service stood.
+    stood text collate "C" not null,
+    primary key (account_id, number)
+);

@@ -46,6 +46,10 @@ create table account_details (
     payment_method text collate "C"
 );
 
+-- What a provider charges belongs to one customer.
+create unique index payment_method_is_of_one on account_details (provider, payment_method)
+    where payment_method is not null;
+
 -- Invoices that were issued elsewhere: they have no lines of ours, and their total here is what was still open.
 create table brought_in_invoices (
     account_id bigint not null,
@@ -70,6 +74,12 @@ end $$;
 
 create trigger brought_in_invoice_is_marked before insert on brought_in_invoices
 for each row execute function brought_in_invoice_is_marked();
+
+create trigger brought_in_invoice_stays before update on brought_in_invoices
+for each row execute function refuse();
+
+create trigger brought_in_invoice_is_kept before delete on brought_in_invoices
+for each row execute function refuse();
 
 -- The next number of each series of invoices.
 create table number_series (

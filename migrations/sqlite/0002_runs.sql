@@ -15,13 +15,17 @@ create table runs (
     starts_at integer not null,
     -- A failed run is not run again: a new one takes its place and points to it.
     retry_of integer references runs (id),
-    state text not null constraint run_state_is_known check (state in ('queued', 'running', 'done', 'failed', 'held')),
+    state text not null
+        constraint run_state_is_known check (state in ('queued', 'running', 'done', 'failed', 'held', 'cancelled')),
     -- JSON: what it would do, counted before its first commit.
     preview text,
     -- Why it was held, and who let it go on.
     held_for text,
     released_at integer,
     released_by text,
+    -- Who took back what was asked for before it began, and why.
+    cancelled_by text,
+    cancelled_for text,
     -- The run whose catching up covers this slot.
     covered_by integer references runs (id),
     opened_at integer not null,
@@ -34,11 +38,15 @@ create table runs (
     moved text not null,
     counts text not null,
     error text,
-    constraint run_end_fits_state check ((state in ('done', 'failed')) = (finished_at is not null)),
+    constraint run_end_fits_state check ((state in ('done', 'failed', 'cancelled')) = (finished_at is not null)),
     constraint run_held_says_why check (state <> 'held' or held_for is not null),
     constraint run_release_is_whole check (
         (released_at is null) = (released_by is null) and (released_at is null or held_for is not null)
     ),
+    constraint run_cancelled_is_whole check (
+        (state = 'cancelled') = (cancelled_by is not null) and (cancelled_by is null) = (cancelled_for is null)
+    ),
+    constraint run_cancelled_had_not_begun check (state <> 'cancelled' or (slot is null and started_at is null)),
     constraint run_covered_is_done check (covered_by is null or (state = 'done' and slot is not null))
 ) strict;
 

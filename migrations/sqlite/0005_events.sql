@@ -26,3 +26,19 @@ when old.at >= (select deletable_before from ledger_floor where id = 1)
 begin
     select raise(abort, 'event_is_kept');
 end;
+
+-- What was asked for and refused, which moves nothing and so is no event: the last ones of each account.
+create table refusals (
+    account_id integer not null references accounts (id),
+    number integer not null,
+    at integer not null,
+    action text not null,
+    -- By its name: it may never have come about.
+    service text,
+    code text not null,
+    why text not null,
+    author text not null,
+    -- JSON: how the account and the service stood.
+    stood text not null,
+    primary key (account_id, number)
+) strict, without rowid;

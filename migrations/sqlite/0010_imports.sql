@@ -46,6 +46,10 @@ create table account_details (
     payment_method text
 ) strict;
 
+-- What a provider charges belongs to one customer.
+create unique index payment_method_is_of_one on account_details (provider, payment_method)
+    where payment_method is not null;
+
 -- Invoices that were issued elsewhere: they have no lines of ours, and their total here is what was still open.
 create table brought_in_invoices (
     account_id integer not null,
@@ -64,6 +68,16 @@ when not exists (
 )
 begin
     select raise(abort, 'brought_in_invoice_is_marked');
+end;
+
+create trigger brought_in_invoice_stays before update on brought_in_invoices
+begin
+    select raise(abort, 'brought_in_invoice_stays');
+end;
+
+create trigger brought_in_invoice_is_kept before delete on brought_in_invoices
+begin
+    select raise(abort, 'brought_in_invoice_is_kept');
 end;
 
 -- The next number of each series of invoices.

@@ -60,6 +60,15 @@ impl Micros {
         Self(self.0.max(0) / unit * unit)
     }
 
+    /// The least amount in whole minor units that covers it.
+    pub fn ceil_to_minor(self, currency: Currency) -> Result<Self, OutOfRange> {
+        let unit = currency.minor_unit();
+        match self.0.rem_euclid(unit) {
+            0 => Ok(self),
+            over => self.0.checked_add(unit - over).map(Self).ok_or(OutOfRange),
+        }
+    }
+
     /// Whether it has no more decimals than the currency.
     pub fn is_whole_minor(self, currency: Currency) -> bool {
         self.0 % currency.minor_unit() == 0
@@ -330,6 +339,9 @@ mod tests {
     fn amounts_are_written_in_full() {
         assert_eq!(Micros(-2_560_556).to_string(), "-2.560556");
         let usd = Currency::parse("USD").expect("USD");
+        for (amount, covers) in [(998_333, 1_000_000), (10_000, 10_000), (10_001, 20_000), (-1, 0)] {
+            assert_eq!(Micros(amount).ceil_to_minor(usd), Ok(Micros(covers)), "{amount}");
+        }
         assert_eq!(Micros(12_300_000).in_minor(usd), "12.30");
         let yen = Currency::parse("JPY").expect("JPY");
         assert_eq!(Micros(12_000_000).in_minor(yen), "12");

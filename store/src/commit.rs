@@ -7,6 +7,7 @@ use rules::{
     Transfer,
 };
 
+use crate::details;
 use crate::reference::{self, Revision};
 use crate::runs::RunId;
 use crate::shards::{self, ShardProgress};
@@ -109,7 +110,8 @@ async fn write_all(
         let open_from = closings::open_from(work.step()?).await?;
         write::accounts(work, &fresh).await?;
         write::services(work, &rows.services).await?;
-        write::invoices(work, &rows.invoices, false, stamp).await?;
+        let buyers = details::buyers_of(work, rows.issuing()).await?;
+        write::invoices(work, &rows.invoices, Some(&buyers), stamp).await?;
         write::buyers(work, &rows.buyers).await?;
         write::credit_notes(work, &rows.credit_notes, stamp).await?;
         write::lines(work, &rows.lines, open_from).await?;
@@ -174,6 +176,13 @@ impl<'a> Rows<'a> {
             rows.add(&commit.changes)?;
         }
         Ok(rows)
+    }
+
+    /// The accounts that get new invoices: those with new lines.
+    fn issuing(&self) -> Vec<i64> {
+        let mut accounts: Vec<i64> = self.lines.iter().map(|line| line.account.0).collect();
+        accounts.dedup();
+        accounts
     }
 
     fn add(&mut self, changes: &'a Changes) -> Result<()> {

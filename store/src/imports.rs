@@ -6,6 +6,7 @@ use rules::{AccountId, Changes, PriceList, Timestamp};
 
 use crate::cells::{Cells, Problem};
 use crate::commit::{DueSeconds, Stamp};
+use crate::details::DETAILS;
 use crate::prices::insert as insert_list;
 use crate::sql::{self, Row, Transaction, Work};
 use crate::write::{self, Of};
@@ -70,9 +71,6 @@ macro_rules! select_imports {
         from imports"
     };
 }
-
-const DETAILS: [&str; 9] =
-    ["email", "person", "company", "address", "tax_id", "language", "provider", "provider_customer", "payment_method"];
 
 const PRINTED_TAKEN: &str = "select b.series, b.printed
     from json_each($1) s join json_each($2) p on p.key = s.key
@@ -316,7 +314,7 @@ async fn write_batch(
         dues.push((id, due));
     }
     write::services(work, &services).await?;
-    write::invoices(work, &invoices, true, stamp).await?;
+    write::invoices(work, &invoices, None, stamp).await?;
     write::transfers(work, &transfers, open_from, stamp).await?;
     write::events(work, &events, stamp).await?;
     write_details(work, &details).await?;

@@ -14,7 +14,7 @@ use crate::{Result, Store, StoreError, postgres};
 
 /// Every table with its key, parents before what points to them. Closed months come late, for nothing comes into one;
 /// last is what the rows before it move by themselves.
-pub const TABLES: [(&str, &[&str]); 27] = [
+pub const TABLES: [(&str, &[&str]); 28] = [
     ("accounts", &["id"]),
     ("services", &["account_id", "number"]),
     ("runs", &["id"]),
@@ -25,6 +25,7 @@ pub const TABLES: [(&str, &[&str]); 27] = [
     ("transfers", &["account_id", "number"]),
     ("ledger_floor", &["id"]),
     ("events", &["account_id", "number"]),
+    ("refusals", &["account_id", "number"]),
     ("intents", &["account_id", "key"]),
     ("receipts", &["id"]),
     ("due", &["account_id", "kind"]),

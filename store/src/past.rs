@@ -77,7 +77,7 @@ async fn of_invoice(
     Ok(read())
 }
 
-fn read_buyer(cells: &mut Cells<'_>) -> std::result::Result<Buyer, Problem> {
+pub fn read_buyer(cells: &mut Cells<'_>) -> std::result::Result<Buyer, Problem> {
     let mut buyer = Buyer::new();
     for key in BUYER_KEYS {
         buyer.extend(cells.maybe_text()?.map(|value| (key.to_owned(), value)));

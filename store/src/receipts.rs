@@ -1,6 +1,6 @@
 //! Proofs of payments, each taken once.
 
-use rules::{AccountId, Micros, ReceiptKind, Timestamp};
+use rules::{AccountId, Currency, Micros, ReceiptKind, Timestamp};
 
 use crate::cells::{Cells, Problem};
 use crate::due::unless_waiting;
@@ -25,6 +25,7 @@ pub struct NewReceipt<'a> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReceiptRow {
     pub account: String,
+    pub currency: Currency,
     pub provider: String,
     pub payment: String,
     pub amount: Micros,
@@ -36,8 +37,8 @@ pub struct ReceiptRow {
 macro_rules! select_receipts {
     ($tail:literal) => {
         concat!(
-            "select accounts.name, receipts.provider, receipts.payment, receipts.amount, receipts.received_at,
-                receipts.effective_at
+            "select accounts.name, accounts.currency, receipts.provider, receipts.payment, receipts.amount,
+                receipts.received_at, receipts.effective_at
             from receipts join accounts on accounts.id = receipts.account_id ",
             $tail
         )
@@ -140,6 +141,7 @@ impl Store {
 fn read_receipt(cells: &mut Cells<'_>) -> std::result::Result<ReceiptRow, Problem> {
     Ok(ReceiptRow {
         account: cells.text()?,
+        currency: cells.currency()?,
         provider: cells.text()?,
         payment: cells.text()?,
         amount: cells.micros()?,

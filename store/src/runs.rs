@@ -30,6 +30,8 @@ pub enum RunState {
     Failed,
     /// It waits for an admin: its preview was beyond the band.
     Held,
+    /// Somebody took back what was asked for, before it began.
+    Cancelled,
 }
 
 impl RunState {
@@ -40,6 +42,7 @@ impl RunState {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Held => "held",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -87,6 +90,8 @@ pub struct Run {
     pub held_for: Option<String>,
     pub released_at: Option<Timestamp>,
     pub released_by: Option<String>,
+    pub cancelled_by: Option<String>,
+    pub cancelled_for: Option<String>,
     pub covered_by: Option<RunId>,
     pub opened_at: Timestamp,
     pub started_at: Option<Timestamp>,
@@ -118,7 +123,8 @@ macro_rules! select_runs {
     ($tail:literal) => {
         concat!(
             "select id, job, slot, slots, asked_by, starts_at, retry_of, state, preview, held_for, released_at,
-            released_by, covered_by, opened_at, started_at, finished_at, total, done, moved, counts, error from runs ",
+            released_by, cancelled_by, cancelled_for, covered_by, opened_at, started_at, finished_at, total, done,
+            moved, counts, error from runs ",
             $tail
         )
     };
@@ -179,6 +185,25 @@ impl Store {
         transaction.commit().await?;
         self.push_after(&wakes).await;
         Ok(Some(run))
+    }
+
+    /// Takes back a run that somebody asked for; false if it has begun, has ended, or is a slot's.
+    pub async fn run_cancel(&self, id: RunId, by: &str, reason: &str, now: Timestamp) -> Result<bool> {
+        // Alone: nobody claims a part of it meanwhile.
+        let mut transaction = self.write().await?;
+        let cancelled = sql::query(
+            "update runs set state = 'cancelled', finished_at = $2, cancelled_by = $3, cancelled_for = $4
+            where id = $1 and state = 'queued' and slot is null and started_at is null
+                and not exists (select 1 from run_shards where run_id = $1 and state <> 'queued')",
+        )
+        .bind(id.0)
+        .bind(now.secs())
+        .bind(by)
+        .bind(reason)
+        .execute(&mut transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(cancelled == 1)
     }
 
     /// Held runs with what their jobs look for.
@@ -416,6 +441,8 @@ fn read_run(row: &Row) -> Result<Run> {
             held_for: cells.maybe_text()?,
             released_at: cells.maybe_time()?,
             released_by: cells.maybe_text()?,
+            cancelled_by: cells.maybe_text()?,
+            cancelled_for: cells.maybe_text()?,
             covered_by: cells.maybe_int()?.map(RunId),
             opened_at: cells.time()?,
             started_at: cells.maybe_time()?,

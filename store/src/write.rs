@@ -1,5 +1,7 @@
 //! The rows that a batch of decisions writes: for each table one multi-row statement in a few sizes.
 
+use std::collections::BTreeMap;
+
 use rules::{
     AccountId, Buyer, CreditNote, Event, Intent, Invoice, InvoiceNumber, Line, Period, Reissue, Service, Timestamp,
     Transfer,
@@ -136,16 +138,19 @@ pub async fn services(work: &mut Work<'_>, services: &[(Of<'_, Service>, bool)])
 }
 
 /// Writes invoices that were issued, with what they are issued anew of, or paid, credited or written off; the
-/// database refuses to change what was issued.
+/// database refuses to change what was issued. New ones say of their `buyers` what is known of them now; without
+/// buyers they were issued elsewhere.
 pub async fn invoices(
     work: &mut Work<'_>,
     invoices: &[(Of<'_, Invoice>, Option<&Reissue>)],
-    brought_in: bool,
+    buyers: Option<&BTreeMap<AccountId, String>>,
     stamp: Stamp,
 ) -> Result<()> {
     let mut rows = Vec::with_capacity(invoices.len());
     for (of, reissue) in invoices {
-        rows.push((of, reissue, reissue.map(|reissue| json(&reissue.buyer)).transpose()?));
+        let corrected = reissue.map(|reissue| json(&reissue.buyer)).transpose()?;
+        let buyer = buyers.and_then(|buyers| buyers.get(&of.account));
+        rows.push((of, reissue, corrected.or_else(|| buyer.cloned())));
     }
     let head = "insert into invoices (account_id, number, issued_at, recorded_at, total, paid, credited, written_off,
         paid_at, credited_at, overdue, tries_made, first_try_due, first_failed_at, tries_done_until, new_card_at,
@@ -182,7 +187,7 @@ pub async fn invoices(
                 .push_bind(reissue.map(|reissue| reissue.of))
                 .push_bind(reissue.map_or(0, |reissue| i64::from(reissue.times)))
                 .push_bind(buyer.as_deref())
-                .push_bind(brought_in);
+                .push_bind(buyers.is_none());
         },
         tail,
     )

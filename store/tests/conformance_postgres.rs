@@ -9,6 +9,8 @@ mod books;
 mod closing;
 #[path = "conformance/constraints.rs"]
 mod constraints;
+#[path = "conformance/details.rs"]
+mod details;
 #[path = "conformance/due.rs"]
 mod due;
 #[path = "conformance/imports.rs"]
@@ -25,6 +27,8 @@ mod payments;
 mod prices;
 #[path = "conformance/reading.rs"]
 mod reading;
+#[path = "conformance/refusals.rs"]
+mod refusals;
 #[path = "conformance/round_trip.rs"]
 mod round_trip;
 #[path = "conformance/running.rs"]

@@ -87,6 +87,8 @@ fn accounts_and_their_money() {
     assert_eq!(host.wallet("ann"), "50.000000");
     host.fails("accounts deposit ann 51.00 --reference bank-1", BAD_INPUT, "it stands for 50.00 USD of account `ann`");
     host.fails("accounts deposit jin 50 --reference bank-1", BAD_INPUT, "another payment needs another reference");
+    host.done("accounts deposit jin 700 --reference bank-7");
+    host.fails("accounts deposit ann 7 --reference bank-7", BAD_INPUT, "it stands for 700 JPY of account `jin`");
     host.fails("accounts deposit ann 1.005 --reference bank-2", BAD_INPUT, "USD has 2 decimals");
     host.fails("accounts deposit jin 1.5 --reference bank-2", BAD_INPUT, "JPY has 0 decimals");
     host.fails("accounts deposit ann 0 --reference bank-2", BAD_INPUT, "above zero");
@@ -192,6 +194,7 @@ fn services_and_what_they_cost() {
     host.done("services enable web-1");
     host.done("services create ann cloud-1 --plan cloud-h");
     host.done("services usage cloud-1 traffic_gb 12.5");
+    host.fails("services usage cloud-1 traffic_gb -5", BAD_INPUT, "a quantity is a decimal like 20 or 0.5");
     host.fails("services usage cloud-1 disk_gb 1", REFUSED, "no metered component of plan `cloud-h`");
     host.fails("services cancel cloud-1 --at-period-end", REFUSED, "leave out --at-period-end");
     host.fails("services create tia big --plan cloud-gpu-h", REFUSED, "payment_failed: in a trial");
@@ -272,4 +275,83 @@ fn commands_go_by_the_daemons_numbers() {
         let told = asked(place);
         assert!(!told.contains("is not as the daemon started with"), "{told}");
     }
+}
+
+#[test]
+fn who_the_customer_is() {
+    let host = Host::start();
+    host.done("accounts open ann");
+    assert_eq!(host.json("accounts show ann")["details"]["email"], Value::Null);
+    let known =
+        host.json("accounts details ann --email billing@ann.example --company Ann --tax-id CHE-1 --language de");
+    assert_eq!((&known["details"]["company"], &known["details"]["name"]), (&"Ann".into(), &Value::Null));
+    let taken = run(&["accounts", "details", "ann", "--tax-id", "", "--name", "Ann A.", "--config", &host.config]);
+    assert_eq!(taken.status, Some(0), "{}", taken.err);
+    let shown = host.done("accounts show ann");
+    for line in ["email: billing@ann.example", "name: Ann A.", "company: Ann", "language: de"] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+    assert_eq!(host.json("accounts show ann")["details"]["tax_id"], Value::Null);
+    host.fails("accounts details ann", BAD_INPUT, "nothing to correct: give at least one of --email");
+    host.fails("accounts details eve --name Eve", BAD_INPUT, "there is no such account");
+    host.fails("accounts details ann --email nobody", BAD_INPUT, "--email \"nobody\": an e-mail address is like");
+    host.fails("accounts details ann --language german_language", BAD_INPUT, "a language is a tag like de");
+    assert_eq!(host.run("verify").status, Some(0));
+}
+
+#[test]
+fn what_was_refused_can_be_asked_about() {
+    let host = Host::start();
+    host.done("accounts open ann");
+    host.done("accounts deposit ann 1.00 --reference r1");
+    host.fails("services create ann vps-1 --plan vps-s --preview", REFUSED, "insufficient_funds");
+    assert_eq!(host.json("accounts show ann")["refusals"], Value::Array(Vec::new()), "a preview asks for nothing");
+    host.fails("services create ann vps-1 --plan vps-s", REFUSED, "deposit 5.00 USD or more");
+    host.fails("accounts restore ann", REFUSED, "there is nothing to restore");
+    let shown = host.json("accounts show ann");
+    let refused: Vec<_> = shown["refusals"].as_array().expect("a list").iter().map(|row| &row["ref"]).collect();
+    assert_eq!(refused, ["ann/r1", "ann/r0"]);
+    let row = &shown["refusals"][1];
+    assert_eq!((&row["action"], &row["service"]), (&"create_service".into(), &"vps-1".into()));
+    assert!(host.done("accounts show ann").contains("(insufficient_funds); why: bursar explain ann/r0"));
+    let why = host.done("explain ann/r0");
+    for told in [
+        "asked for create_service of vps-1, which was refused (insufficient_funds): it needs 6.00 USD",
+        "Account ann was active then, its wallet had 1.00 USD",
+    ] {
+        assert!(why.contains(told), "{why}");
+    }
+    host.fails("explain ann/r9", BAD_INPUT, "there is none");
+
+    // What can be deposited has whole minor units.
+    host.fails("accounts adjust ann -1.001667 --reason x", REFUSED, "deposit 0.01 USD or more");
+
+    // An event is not said to have booked what another one of its second did.
+    host.done("accounts deposit ann 50.00 --reference r2");
+    host.done("services create ann web-1 --plan acs-small");
+    host.done("services disable web-1");
+    let events = host.json("services show web-1");
+    let event = |kind: &str| {
+        let of_kind = events["events"].as_array().expect("events").iter().find(|event| event["kind"] == kind);
+        of_kind.expect(kind)["ref"].as_str().expect("a reference").to_owned()
+    };
+    let related = |event: &str| host.json(&format!("explain {event}"))["related"].as_array().expect("a list").len();
+    assert_eq!((related(&event("service.created")), related(&event("service.disabled"))), (1, 0));
+}
+
+#[test]
+fn reasons_are_one_line_and_a_price_list_is_checked_for_machines() {
+    let host = Host::start();
+    for command in [&["jobs", "pause", "--all", "--reason"][..], &["prices", "withdraw", "1", "--reason"]] {
+        let refused = run(&[command, &["two\nlines", "--config", &host.config]].concat());
+        assert_eq!(refused.status, Some(BAD_INPUT), "{command:?}");
+        assert!(refused.err.contains("it is one line of at most 500 letters"), "{}", refused.err);
+    }
+    let list = repository().join("config/prices/vps.toml").display().to_string();
+    let checked = run(&["prices", "check", &list, "--format", "json"]);
+    let checked: Value = serde_json::from_str(&checked.out).expect("JSON");
+    assert_eq!((&checked["lists"][0]["file"], checked["lists"].as_array().map(Vec::len)), (&list.into(), Some(1)));
+    let missing = run(&["prices", "check", "none.toml", "--format", "json"]);
+    let missing: Value = serde_json::from_str(&missing.err).expect("JSON");
+    assert_eq!(missing["error"]["problems"][0]["file"], "none.toml");
 }

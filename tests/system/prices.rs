@@ -122,7 +122,7 @@ fn a_list_is_compared_published_and_withdrawn() {
     assert_eq!((lists.len(), lists[1]["effective_at"].as_str()), (2, Some(next_week.as_str())));
     assert!(lists[1]["author"].as_str().is_some_and(|author| author.starts_with("cli:")), "{lists:?}");
 
-    assert_refused(&books.prices(&["withdraw", "2", "--reason", " "]), 2, "say why");
+    assert_refused(&books.prices(&["withdraw", "2", "--reason", " "]), 2, "it is a text, not empty");
     let withdrawn = books.prices(&["withdraw", "2", "--reason", "a slip"]);
     assert_eq!((withdrawn.status, withdrawn.err.as_str()), (Some(0), ""));
     assert_eq!(books.lists()[1]["withdrawn"]["reason"], "a slip");

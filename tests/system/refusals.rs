@@ -150,7 +150,7 @@ fn a_bad_scenario_is_refused_before_anything_is_played() {
         let scenario = GOOD.replacen(from, to, 1);
         assert_ne!(scenario, GOOD, "{from}");
         folder.write("scenario.json", &scenario);
-        let Ended { status, out, err } = run(&["simulate", &good, "--format", "json", "--database-url", &database]);
+        let Ended { status, out, err } = run(&["simulate", &good, "--database-url", &database]);
         assert_eq!((status, out.as_str()), (Some(2), ""), "{to}: {err}");
         let place = match (entry, key) {
             (0, _) => format!("{key}: "),

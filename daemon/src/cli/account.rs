@@ -9,11 +9,16 @@ use crate::cli::act::{act_or_preview, load};
 use crate::cli::author::author;
 use crate::cli::books::{self, Books, NotNow};
 use crate::cli::deposit::deposit;
+use crate::cli::details;
 use crate::cli::rows::{
-    account_json, account_line, account_row_json, accounts_table, behind, more, service_json, services_table, written,
+    account_json, account_line, account_row_json, accounts_table, behind, more, refusal_json, refusal_line,
+    service_json, services_table, written,
 };
 use crate::cli::{DONE, Format, LIMIT, LIMIT_MAX};
 use crate::input::arguments;
+
+/// What was refused last, of an account that is shown.
+const REFUSALS: u32 = 5;
 
 #[derive(clap::Args)]
 pub struct AccountArgs {
@@ -79,6 +84,16 @@ enum AccountCommand {
         #[arg(long, value_parser = arguments::text)]
         reason: String,
     },
+    /// Correct who the customer is: what invoices to come say of their buyer (rule 9.6)
+    ///
+    /// An empty text takes a detail away. Invoices that were issued keep what they say; `bursar invoices credit
+    /// --reissue` issues one anew.
+    ///
+    /// Examples:
+    ///   bursar accounts details ann --company "Ann AG" --tax-id CHE-123.456.789
+    ///   bursar accounts details ann --email billing@ann.example --language de --address ""
+    #[command(verbatim_doc_comment)]
+    Details(details::DetailsArgs),
     /// Suspend an account and stop what it has running
     ///
     /// Example:
@@ -169,6 +184,7 @@ pub async fn run(args: AccountArgs) -> anyhow::Result<u8> {
         AccountCommand::Deposit { name, amount, reference } => {
             deposit(&books.office_for_changes().await?, &name, amount, &reference).await?
         }
+        AccountCommand::Details(args) => details::change(books, args).await?,
         AccountCommand::Adjust { name, amount, reason } => {
             change(books, &name, Action::Adjust { amount, author: author(), reason }).await?
         }
@@ -219,8 +235,12 @@ async fn show(books: &Books, name: &str) -> anyhow::Result<(Value, String)> {
     let filter = ServiceFilter { account: Some(id), ..ServiceFilter::default() };
     let mut services = store.services_page(&filter, "", LIMIT + 1).await?;
     let cut = behind(&mut services, LIMIT).is_some();
+    let known = store.account_details(id).await?;
     let parked = store.parked().await?.into_iter().find(|parked| parked.account == id);
     let mut json = json!({ "account": account_json(&account) });
+    json["details"] = details::json(&known);
+    let refused = store.refusals(id, REFUSALS).await?;
+    json["refusals"] = refused.iter().map(refusal_json).collect();
     json["services"] = services.iter().map(service_json).collect();
     json["more_services"] = json!(cut);
     json["parked"] = json!(parked.as_ref().map(|parked| &parked.error));
@@ -228,11 +248,15 @@ async fn show(books: &Books, name: &str) -> anyhow::Result<(Value, String)> {
     if let Some(trial) = &account.trial {
         text += &format!("\nIts trial {} at {}.", if trial.ended { "ended" } else { "ends" }, trial.ends_at);
     }
+    text += &details::text(&known);
     if let Some(parked) = parked {
         text += &format!("\nIt cannot be settled, and is tried again at {}: {}", parked.next_try_at, parked.error);
     }
     if !services.is_empty() {
         text += &format!("\n{}", services_table(&services));
+    }
+    for row in &refused {
+        text += &format!("\n{}", refusal_line(row));
     }
     if cut {
         text += &format!("\nThere is more: `bursar services list --account {name}`");

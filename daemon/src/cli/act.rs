@@ -1,10 +1,13 @@
 //! An action from the command line: what it brought about, or why not.
 
-use jobs::Office;
-use rules::{Account, AccountId, Action, Changes, Intent};
-use serde_json::{Value, json};
-use store::{EventRow, LedgerRow, Scope, ServiceRow, Store, StoreError};
+use std::collections::BTreeMap;
 
+use jobs::{Acted, JobError, Office};
+use rules::{Account, AccountId, Action, Changes, Intent, Refusal, TransferKind};
+use serde_json::{Value, json};
+use store::{EventRow, LedgerRow, NewRefusal, Scope, ServiceRow, Store, StoreError};
+
+use crate::cli::author::author;
 use crate::cli::books::{Books, Refused};
 use crate::cli::printed::Names;
 use crate::cli::refusal;
@@ -41,14 +44,59 @@ pub async fn act_or_preview(
 async fn act(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
     let before = load(office, id, None).await?;
     let now = office.clock.now();
-    match office.act(id, action, now).await? {
+    let acted = match office.act(id, action, now).await {
+        Err(JobError::DoneElsewhere(_)) => finished_elsewhere(office, &before, action).await?,
+        acted => acted?,
+    };
+    match acted {
         Ok(()) => brought(office, &before, named(action)).await,
         Err(refusal) => {
             let account = load(office, id, action.service()).await?;
             let why = office.with_context(|cx| refusal::why(refusal, action, &account, cx, now));
-            Err(Refused { code: refusal.name(), why }.into())
+            let refused = Refused { code: refusal.name(), why };
+            note(office, &account, (&verb(action)?, named(action)), &refused).await;
+            Err(refused.into())
         }
     }
+}
+
+/// Keeps what was refused, for whoever asks later why.
+pub async fn note(office: &Office, account: &Account, (action, service): (&str, Option<&str>), refused: &Refused) {
+    let mut stood = BTreeMap::from([
+        ("account", account.standing.name().to_owned()),
+        ("wallet", with_currency(account.wallet, account.currency)),
+    ]);
+    if let Some(service) = service.and_then(|service| account.service(service)) {
+        stood.insert("service", service.state().to_owned());
+        stood.insert("plan", service.order.plan.clone());
+    }
+    let new = NewRefusal {
+        account: account.id,
+        at: office.clock.now(),
+        action,
+        service,
+        code: refused.code,
+        why: &refused.why,
+        author: &author(),
+        stood: &stood,
+    };
+    // Whether it can be kept or not: what is told is the same.
+    let _ = office.store.refusal_insert(&new).await;
+}
+
+/// What an action is called, in the words of a scenario.
+fn verb(action: &Action) -> anyhow::Result<String> {
+    let written = serde_json::to_value(action)?;
+    Ok(written["do"].as_str().unwrap_or("act").to_owned())
+}
+
+/// What became of an action that waited for its card, and that another worker went on with: the card's credit stands
+/// beside what it paid for, and without it nothing was done.
+async fn finished_elsewhere(office: &Office, before: &Account, action: &Action) -> anyhow::Result<Acted> {
+    let came = brought(office, before, None).await?;
+    let is_of_it =
+        |entry: &LedgerRow| entry.kind == TransferKind::CardCredit && entry.service.as_deref() == named(action);
+    Ok(if came.entries.iter().any(is_of_it) { Ok(()) } else { Err(Refusal::PaymentFailed) })
 }
 
 /// All that is on the account and was not yet on `before`.
@@ -178,5 +226,81 @@ impl Brought {
         parts.extend(self.service.as_ref().map(service_line));
         parts.push(account_line(&self.account));
         parts.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::{Arc, OnceLock};
+
+    use jobs::Clock;
+    use providers::{CardCharge, Cards, NoCards, Unreachable};
+    use rules::{Answer, Micros, Mode, NewAccount, Plan, Policy, Timestamp};
+    use store::Opening;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_776_000_000);
+
+    /// A card that answers once another daemon has gone on with the answer.
+    struct Slow {
+        answer: Answer,
+        other: OnceLock<(Office, AccountId)>,
+    }
+
+    type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, Unreachable>> + Send + 'a>>;
+
+    impl Cards for Slow {
+        fn charge<'a>(&'a self, charge: &'a CardCharge) -> Asked<'a, Answer> {
+            Box::pin(async move {
+                let (other, account) = self.other.get().expect("another office");
+                other.store.intent_answer(*account, &charge.key, self.answer, NOW).await.expect("stored");
+                other.settle(&[*account], NOW, None).await.expect("settled");
+                Ok(self.answer)
+            })
+        }
+
+        fn authorise<'a>(&'a self, _: &'a str) -> Asked<'a, bool> {
+            Box::pin(async { Ok(true) })
+        }
+    }
+
+    /// An account in its trial with a card, on books that two daemons serve.
+    async fn desk(answer: Answer) -> (Office, AccountId, TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("books.db").display());
+        let open = async || Store::open(&url, Opening::scratch(NOW)).await.expect("books");
+        let store = open().await;
+        let (components, options) = (BTreeMap::new(), BTreeMap::new());
+        let price = Micros::new(131_000_000);
+        let plan =
+            Plan { mode: Mode::Monthly, price, currency: None, term_months: 1, components, options, private: false };
+        let list = [("large".to_owned(), plan)].into();
+        store.price_list_insert(&list, Timestamp::BEGINNING, "test", NOW).await.expect("a list");
+        let slow = Arc::new(Slow { answer, other: OnceLock::new() });
+        let (clock, policy) = (Clock::simulated(NOW), Policy::default());
+        let office = Office::open(store, clock.clone(), policy.clone(), slow.clone()).await.expect("an office");
+        let card = Some(("visa".to_owned(), true));
+        let new = NewAccount { name: "ann".to_owned(), currency: None, trial: true, resume_on_deposit: false, card };
+        let ann = office.open_account(new, NOW).await.expect("opened");
+        let other = Office::open(open().await, clock, policy, Arc::new(NoCards)).await.expect("an office");
+        assert!(slow.other.set((other, ann)).is_ok());
+        (office, ann, folder)
+    }
+
+    #[tokio::test]
+    async fn what_another_daemon_finished_is_told_as_it_ended() {
+        let (service, plan) = ("large-1".to_owned(), "large".to_owned());
+        let action = Action::CreateService { service, plan, quantities: BTreeMap::new(), options: BTreeSet::new() };
+        let (office, ann, _folder) = desk(Answer::Succeeded).await;
+        let brought = act(&office, ann, &action).await.expect("done");
+        assert_eq!(brought.service.map(|row| row.service.name).as_deref(), Some("large-1"));
+        let (office, ann, _folder) = desk(Answer::Failed).await;
+        let refused = act(&office, ann, &action).await.err().expect("refused");
+        assert_eq!(refused.downcast_ref::<Refused>().map(|refused| refused.code), Some("payment_failed"), "{refused}");
     }
 }

@@ -68,7 +68,7 @@ impl Books {
     /// The configuration, with the database that this command is for.
     pub fn configuration(&self) -> anyhow::Result<Config> {
         let mut config = match self.file() {
-            Some(file) => Config::read(&file).map_err(|problems| BadInput(problems.to_string()))?,
+            Some(file) => Config::read(&file)?,
             None => Config::default(),
         };
         if let Some(url) = &self.database_url {

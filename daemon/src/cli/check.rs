@@ -2,38 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::out::{say, tell};
-use crate::cli::{BAD_INPUT, DONE};
-use crate::input::{Config, Problems, read_price_lists};
+use serde_json::json;
+
+use crate::cli::out::say;
+use crate::cli::{DONE, Format};
+use crate::input::{Config, read_price_lists};
 
 pub fn config(file: &Path) -> anyhow::Result<u8> {
-    let checked = Config::read(file).and_then(|config| {
-        read_price_lists(&config.price_files)?;
-        Ok(config)
+    let config = Config::read(file)?;
+    read_price_lists(&config.price_files)?;
+    say(format_args!("{}: fine; {} price lists", file.display(), config.price_files.len()))?;
+    Ok(DONE)
+}
+
+pub fn prices(files: &[PathBuf], format: Format) -> anyhow::Result<u8> {
+    let lists = read_price_lists(files)?;
+    let told = lists.iter().map(|list| format!("{}: fine; {} plans", list.path.display(), list.plans.len()));
+    let text = told.collect::<Vec<_>>().join("\n");
+    let rows = lists.iter().map(|list| {
+        let (file, since) = (list.path.display().to_string(), list.effective_at.map(|at| at.to_string()));
+        json!({ "file": file, "effective_at": since, "plans": list.plans.keys().collect::<Vec<_>>() })
     });
-    match checked {
-        Ok(config) => {
-            say(format_args!("{}: fine; {} price lists", file.display(), config.price_files.len()))?;
-            Ok(DONE)
-        }
-        Err(problems) => Ok(refuse(&problems)),
-    }
-}
-
-pub fn prices(files: &[PathBuf]) -> anyhow::Result<u8> {
-    match read_price_lists(files) {
-        Ok(lists) => {
-            for list in lists {
-                say(format_args!("{}: fine; {} plans", list.path.display(), list.plans.len()))?;
-            }
-            Ok(DONE)
-        }
-        Err(problems) => Ok(refuse(&problems)),
-    }
-}
-
-/// Tells every problem, and the exit status.
-pub fn refuse(problems: &Problems) -> u8 {
-    tell(problems);
-    BAD_INPUT
+    format.print(&json!({ "lists": rows.collect::<Vec<_>>() }), &text)?;
+    Ok(DONE)
 }

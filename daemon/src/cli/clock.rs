@@ -23,10 +23,19 @@ pub struct ClockArgs {
 #[derive(Subcommand)]
 enum ClockCommand {
     /// What the clock says, and whether it is in doubt
+    ///
+    /// Example:
+    ///   bursar clock show
+    #[command(verbatim_doc_comment)]
     Show,
     /// Say that the clock is right now, after it jumped: the daemon goes on from there
     ///
     /// Look at the date first. A wrong one bills for time that did not pass.
+    ///
+    /// Examples:
+    ///   bursar clock show
+    ///   bursar clock confirm
+    #[command(verbatim_doc_comment)]
     Confirm,
 }
 

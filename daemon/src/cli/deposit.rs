@@ -5,7 +5,7 @@ use rules::{Micros, ReceiptKind, Refusal, Standing};
 use serde_json::{Value, json};
 use store::{NewReceipt, ReceiptRow};
 
-use crate::cli::act::{Brought, brought, load};
+use crate::cli::act::{Brought, brought, load, note};
 use crate::cli::books::{self, Refused};
 use crate::cli::rows::with_currency;
 use crate::input::BadInput;
@@ -28,7 +28,9 @@ pub async fn deposit(office: &Office, name: &str, amount: Micros, reference: &st
     let known = office.store.receipt(PROVIDER, reference, kind).await?;
     if known.is_none() && before.standing == Standing::Closed {
         let why = format!("account `{name}` is closed, and takes nothing any more: give the money back");
-        return Err(Refused { code: Refusal::NotAllowed.name(), why }.into());
+        let refused = Refused { code: Refusal::NotAllowed.name(), why };
+        note(office, &before, ("deposit", None), &refused).await;
+        return Err(refused.into());
     }
     let now = office.clock.now();
     let receipt = NewReceipt { account: id, provider: PROVIDER, payment: reference, kind, amount, provider_at: None };
@@ -36,7 +38,7 @@ pub async fn deposit(office: &Office, name: &str, amount: Micros, reference: &st
     let kept = office.store.receipt(PROVIDER, reference, kind).await?;
     let kept = kept.ok_or_else(|| anyhow::anyhow!("the receipt `{reference}` is gone"))?;
     if (kept.account.as_str(), kept.amount) != (name, amount) {
-        let was = with_currency(kept.amount, currency);
+        let was = with_currency(kept.amount, kept.currency);
         let (account, at) = (kept.account, kept.received_at);
         return Err(BadInput(format!(
             "--reference {reference}: it stands for {was} of account `{account}`, registered at {at}; \

@@ -2,18 +2,20 @@
 //! one object, whose `code` stays the same whatever words the message finds:
 //!
 //! `{"error": {"code": "insufficient_funds", "message": "…", "field": null, "exit_status": 3}}`
+//!
+//! What is wrong in a file is told problem by problem, in `problems` beside those.
 
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use jobs::JobError;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::StoreError;
 
 use crate::cli::books::{NotNow, Refused};
 use crate::cli::out::{nobody_reads, tell};
 use crate::cli::{BAD_INPUT, DONE, FAILED, NOBODY_READS, NOT_NOW, REFUSED};
-use crate::input::BadInput;
+use crate::input::{BadInput, Problem, Problems};
 
 /// Whether the arguments ask for JSON, also those that are wrong otherwise.
 pub fn wants_json(arguments: impl IntoIterator<Item = String>) -> bool {
@@ -27,9 +29,24 @@ pub fn end(error: &anyhow::Error, as_json: bool) -> ExitCode {
     if nobody_reads(error) {
         return ExitCode::from(NOBODY_READS);
     }
-    let (status, message) = (status(error), format!("{error:#}"));
-    let field = error.downcast_ref::<BadInput>().and_then(BadInput::field);
-    say_why(status, code(error), &message, field, as_json);
+    let status = status(error);
+    match error.downcast_ref::<Problems>() {
+        Some(problems) if as_json => {
+            let why = json!({
+                "code": code(error),
+                "message": problems.headline(),
+                "field": problems.field(),
+                "exit_status": status,
+                "problems": problems.as_slice().iter().map(problem_json).collect::<Vec<_>>(),
+            });
+            tell(format_args!("{:#}", json!({ "error": why })));
+        }
+        Some(problems) => tell(problems),
+        None => {
+            let field = error.downcast_ref::<BadInput>().and_then(BadInput::field);
+            say_why(status, code(error), &format!("{error:#}"), field, as_json);
+        }
+    }
     ExitCode::from(status)
 }
 
@@ -56,6 +73,15 @@ pub fn end_of_arguments(error: &clap::Error, as_json: bool) -> ExitCode {
     ExitCode::from(BAD_INPUT)
 }
 
+fn problem_json(problem: &Problem) -> Value {
+    let Problem { file, place, message } = problem;
+    let field = Some(&place.key).filter(|key| !key.is_empty());
+    json!({
+        "file": file, "line": place.line, "column": place.column, "entry": place.entry, "field": field,
+        "message": message,
+    })
+}
+
 fn say_why(status: u8, code: &str, message: &str, field: Option<&str>, as_json: bool) {
     match as_json {
         false => tell(format_args!("bursar: {message}")),
@@ -68,7 +94,7 @@ fn say_why(status: u8, code: &str, message: &str, field: Option<&str>, as_json: 
 
 fn status(error: &anyhow::Error) -> u8 {
     match error {
-        error if error.is::<BadInput>() || is_taken(error) => BAD_INPUT,
+        error if error.is::<BadInput>() || error.is::<Problems>() || is_taken(error) => BAD_INPUT,
         error if error.is::<Refused>() => REFUSED,
         error if error.is::<NotNow>() || is_for_later(error) => NOT_NOW,
         _ => FAILED,
@@ -87,8 +113,10 @@ fn code(error: &anyhow::Error) -> &'static str {
         (Some(JobError::Waits(_) | JobError::NotBegun(_)), _) => "awaits_card",
         (Some(JobError::Contended(_)), _) => "contended",
         (Some(JobError::Held { .. }), _) => "held",
+        (Some(JobError::Paused { .. }), _) => "paused",
+        (Some(JobError::Opening { .. }), _) => "opening",
         (Some(JobError::Clock(_)), _) => "clock_in_doubt",
-        _ if error.is::<BadInput>() => "bad_input",
+        _ if error.is::<BadInput>() || error.is::<Problems>() => "bad_input",
         _ if error.is::<NotNow>() => "not_now",
         _ => "failed",
     }
@@ -114,6 +142,8 @@ fn is_for_later(error: &anyhow::Error) -> bool {
                 | JobError::NotBegun(_)
                 | JobError::Contended(_)
                 | JobError::Held { .. }
+                | JobError::Paused { .. }
+                | JobError::Opening { .. }
                 | JobError::Clock(_)
         )
     );
@@ -122,6 +152,8 @@ fn is_for_later(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rules::Timestamp;
+
     use super::*;
 
     #[test]
@@ -154,6 +186,11 @@ mod tests {
             (JobError::from(StoreError::Busy).into(), (NOT_NOW, "busy")),
             (StoreError::NoAnswer.into(), (NOT_NOW, "no_answer")),
             (JobError::Contended("ann".to_owned()).into(), (NOT_NOW, "contended")),
+            (
+                JobError::Opening { account: "ann".to_owned(), job: "bill_instances", slot: Timestamp::BEGINNING }
+                    .into(),
+                (NOT_NOW, "opening"),
+            ),
             (StoreError::NameTaken { what: "account", name: "ann".to_owned() }.into(), (BAD_INPUT, "name_taken")),
             (anyhow::anyhow!("x"), (FAILED, "failed")),
         ] {

@@ -21,6 +21,9 @@ const STRIP: u32 = 7;
 /// Accounts that a dry run names, if not told otherwise.
 const NAMED: u32 = 20;
 
+/// For how long ahead a run can be asked for.
+const DAYS_AHEAD: u32 = 366;
+
 #[derive(clap::Args)]
 pub struct JobsArgs {
     #[command(subcommand)]
@@ -34,6 +37,11 @@ pub struct JobsArgs {
 #[derive(Subcommand)]
 enum JobsCommand {
     /// Every job: its schedule, whether it is paused or held, its last slots, and what is due now
+    ///
+    /// Examples:
+    ///   bursar jobs list
+    ///   bursar jobs list --format json
+    #[command(verbatim_doc_comment)]
     List,
     /// Have a job run by hand, beside its schedule; it takes no slot's place
     ///
@@ -45,7 +53,7 @@ enum JobsCommand {
     Enqueue {
         /// As `bursar jobs list` names it
         name: String,
-        /// Not before this second; with --dry-run: what it would do then
+        /// Not before this second, a year ahead at most; with --dry-run: what it would do then
         #[arg(long, value_name = "TIME", value_parser = arguments::second)]
         at: Option<Timestamp>,
         /// On this account alone
@@ -71,13 +79,18 @@ enum JobsCommand {
         #[command(flatten)]
         which: Which,
         /// For whoever asks why nothing runs
-        #[arg(long)]
+        #[arg(long, value_parser = arguments::text)]
         reason: String,
     },
     /// Take a paused job back into work, from its next slot on
     ///
     /// Slots that passed meanwhile open no run by themselves: the next one's run does all of it. What cannot
     /// wait so long is for `bursar jobs enqueue`, whose run is held like a slot's if it would do far more than usual.
+    ///
+    /// Examples:
+    ///   bursar jobs resume bill_instances
+    ///   bursar jobs resume --all
+    #[command(verbatim_doc_comment)]
     Resume {
         #[command(flatten)]
         which: Which,
@@ -98,9 +111,9 @@ pub async fn run(args: JobsArgs) -> anyhow::Result<u8> {
     match command {
         JobsCommand::List => list(&books, format).await,
         JobsCommand::Enqueue { name, at, account, dry_run, limit } => {
-            let asked = Asked { job: named(&name)?, at, account };
+            let asked = Asked::of(&name, at, account)?;
             match dry_run {
-                true if asked.job.name == NUMBERS => numbers_ahead(&books, &asked, format).await,
+                true if asked.job.name == NUMBERS => numbers_ahead(&books, format).await,
                 true => dry(&books, &asked, limit, format).await,
                 false => enqueue(&books, &asked, format).await,
             }
@@ -129,6 +142,26 @@ struct Asked {
     job: &'static Registered,
     at: Option<Timestamp>,
     account: Option<String>,
+}
+
+impl Asked {
+    fn of(name: &str, at: Option<Timestamp>, account: Option<String>) -> anyhow::Result<Self> {
+        let job = named(name)?;
+        if let Some(account) = account.as_ref().filter(|_| job.due_kind.is_none()) {
+            let why = match job.name {
+                NUMBERS => format!("{NUMBERS} numbers those of all accounts; leave it out"),
+                name => format!("{name} is of all accounts: `bursar verify --account {account}` looks at one"),
+            };
+            return Err(BadInput(format!("--account {account}: {why}")).into());
+        }
+        let latest = ::jobs::Clock::system().now().plus_days(DAYS_AHEAD);
+        if let Some(at) = at.filter(|at| *at > latest) {
+            return Err(
+                BadInput(format!("--at {at}: that is more than a year ahead: say a second up to {latest}")).into()
+            );
+        }
+        Ok(Self { job, at, account })
+    }
 }
 
 async fn list(books: &Books, format: Format) -> anyhow::Result<u8> {
@@ -201,7 +234,7 @@ const fn mark(run: &Run) -> char {
         RunState::Done if run.covered_by.is_some() => 'c',
         RunState::Done => '+',
         RunState::Held => 'h',
-        RunState::Failed => '!',
+        RunState::Failed | RunState::Cancelled => '!',
         RunState::Queued | RunState::Running => '.',
     }
 }
@@ -218,10 +251,7 @@ async fn state(office: &Office, job: &Registered, control: Option<&JobControl>) 
 const NUMBERS: &str = "number_documents";
 
 /// The numbers that documents would get.
-async fn numbers_ahead(books: &Books, asked: &Asked, format: Format) -> anyhow::Result<u8> {
-    if let Some(account) = &asked.account {
-        return Err(BadInput(format!("--account {account}: {NUMBERS} numbers those of all accounts")).into());
-    }
+async fn numbers_ahead(books: &Books, format: Format) -> anyhow::Result<u8> {
     let office = books.office().await?;
     let documents = &office.policy().documents;
     let ahead = office.store.numbers_ahead(documents).await?;
@@ -386,9 +416,6 @@ pub async fn refuse_paused(office: &Office, job: &Registered) -> anyhow::Result<
 }
 
 async fn pause(books: &Books, which: &Which, reason: &str, format: Format) -> anyhow::Result<u8> {
-    if reason.trim().is_empty() {
-        return Err(BadInput("--reason: it is empty; say why".to_owned()).into());
-    }
     let (jobs, store) = (which.jobs()?, books.store_for_changes().await?);
     let now = ::jobs::Clock::system().now();
     // A daemon that starts later must find them paused.

@@ -31,7 +31,7 @@ pub struct MigrateArgs {
 
 pub async fn run(args: MigrateArgs) -> anyhow::Result<u8> {
     let config = match &args.config {
-        Some(file) => Config::read(file).map_err(|problems| BadInput(problems.to_string()))?,
+        Some(file) => Config::read(file)?,
         None => Config::default(),
     };
     let (from, to) = (database_address(&args.from)?, database_address(&args.to)?);

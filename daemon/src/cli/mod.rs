@@ -9,6 +9,7 @@ mod books;
 mod check;
 mod clock;
 mod deposit;
+mod details;
 mod doctor;
 mod explain;
 mod failure;
@@ -94,7 +95,7 @@ enum Command {
     Serve(ServeArgs),
     /// What runs when: list, enqueue, pause and resume jobs
     Jobs(jobs::JobsArgs),
-    /// What ran and runs: list, show, watch, release and retry runs
+    /// What ran and runs: list, show, watch, cancel, release and retry runs
     Runs(runs::RunsArgs),
     /// Whether the daemon believes its clock, and what to say when it does not
     Clock(clock::ClockArgs),
@@ -112,7 +113,7 @@ enum Command {
     ///   bursar verify --database-url sqlite:books.db --account ann --format json
     #[command(verbatim_doc_comment)]
     Verify(VerifyArgs),
-    /// Accounts: open, show, deposit, adjust, suspend, restore, close
+    /// Accounts: open, show, deposit, details, adjust, suspend, restore, close
     ///
     /// No card can be saved yet, except by a scenario in the simulator: that waits for payment providers. Until
     /// then money comes by `accounts deposit`, and what only a card can pay is refused.
@@ -128,12 +129,13 @@ enum Command {
     ///   bursar statement ann --from 2026-03-01 --to 2026-04-01 --format json
     #[command(verbatim_doc_comment)]
     Statement(statement::StatementArgs),
-    /// Say why: of an entry, a line of an invoice or an event, by the reference that tables show
+    /// Say why: of an entry, a line of an invoice, an event or a refusal, by the reference that tables show
     ///
     /// Examples:
     ///   bursar explain ann/t12
     ///   bursar explain ann/i3/2 --format json
     ///   bursar explain ann/e7
+    ///   bursar explain ann/r3
     #[command(verbatim_doc_comment)]
     Explain(explain::ExplainArgs),
     /// Invoices and their lines: list, show, credit, write off
@@ -259,5 +261,79 @@ pub fn run() -> ExitCode {
     match done {
         Ok(status) => ExitCode::from(status),
         Err(error) => failure::end(&error, as_json),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn documents() -> Vec<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let (mut found, mut folders) = (vec![root.join("README.md")], vec![root.join("docs"), root.join("systemd")]);
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()) {
+                match path.extension() {
+                    None if path.is_dir() => folders.push(path),
+                    Some(kind) if kind == "md" => found.push(path),
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+
+    /// Words as a shell splits them, up to where another command begins.
+    fn words(command: &str) -> Vec<String> {
+        let quoted = command.split('"').enumerate();
+        let words = quoted.flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        words.take_while(|word| word != "|" && word != ">").collect()
+    }
+
+    /// What stands between backticks and begins with the program's name.
+    fn inline(text: &str) -> Vec<String> {
+        let prose = text.split("```").step_by(2).collect::<Vec<_>>().join(" ");
+        let spans: Vec<&str> = prose.split('`').skip(1).step_by(2).collect();
+        spans.into_iter().filter(|span| span.starts_with("bursar ")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn commands_in_the_text_of_documents_are_those_of_the_program() {
+        // What a sentence leaves out, or calls by a word in capitals, is for the reader to fill in.
+        const LEFT_OUT: [ErrorKind; 5] = [
+            ErrorKind::MissingRequiredArgument,
+            ErrorKind::MissingSubcommand,
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+            ErrorKind::DisplayHelp,
+            ErrorKind::InvalidValue,
+        ];
+        let (mut found, mut wrong) = (0, Vec::new());
+        for document in documents() {
+            for command in inline(&fs::read_to_string(&document).expect("a text")) {
+                found += 1;
+                let words = words(&command.replace("COMMAND", "verify").replace("RUN", "1").replace("LIST", "1"));
+                let words: Vec<String> = words
+                    .into_iter()
+                    .map(|word| if word == "TIME" { "2026-01-01T00:00:00Z".to_owned() } else { word })
+                    .collect();
+                match Cli::try_parse_from(&words) {
+                    Err(error) if !LEFT_OUT.contains(&error.kind()) => {
+                        wrong.push(format!("{}: {command}: {error}", document.display()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(found > 15, "only {found} commands");
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(Cli::try_parse_from(["bursar", "runs", "cansel"]).is_err());
     }
 }

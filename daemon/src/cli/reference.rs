@@ -1,5 +1,5 @@
 //! What tables call an entry, an invoice, a line and an event, so that they can be asked about:
-//! `ann/t12`, `ann/i3`, `ann/i3/2`, `ann/e7`.
+//! `ann/t12`, `ann/i3`, `ann/i3/2`, `ann/e7`; and so of what was refused, `ann/r3`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +17,7 @@ pub struct Reference {
 pub enum Referred {
     Entry(i64),
     Event(i64),
+    Refusal(i64),
     Invoice(i64),
     Line { invoice: i64, position: i64 },
 }
@@ -27,6 +28,10 @@ pub fn entry(account: &str, number: i64) -> String {
 
 pub fn event(account: &str, number: i64) -> String {
     format!("{account}/e{number}")
+}
+
+pub fn refusal(account: &str, number: i64) -> String {
+    format!("{account}/r{number}")
 }
 
 pub fn invoice(account: &str, number: i64) -> String {
@@ -42,6 +47,7 @@ impl fmt::Display for Reference {
         f.write_str(&match self.to {
             Referred::Entry(number) => entry(&self.account, number),
             Referred::Event(number) => event(&self.account, number),
+            Referred::Refusal(number) => refusal(&self.account, number),
             Referred::Invoice(number) => invoice(&self.account, number),
             Referred::Line { invoice, position } => line(&self.account, invoice, position),
         })
@@ -54,7 +60,7 @@ impl FromStr for Reference {
     fn from_str(text: &str) -> Result<Self, String> {
         parse(text).ok_or_else(|| {
             "it is a reference as tables show it: ann/t12 for an entry, ann/i3 for an invoice, ann/i3/2 for a line, \
-            ann/e7 for an event"
+            ann/e7 for an event, ann/r3 for what was refused"
                 .to_owned()
         })
     }
@@ -68,6 +74,7 @@ fn parse(text: &str) -> Option<Reference> {
     let to = match (kind, parts.next()) {
         ("t", None) => Referred::Entry(number),
         ("e", None) => Referred::Event(number),
+        ("r", None) => Referred::Refusal(number),
         ("i", None) => Referred::Invoice(number),
         ("i", Some(position)) => Referred::Line { invoice: number, position: whole(position)? },
         _ => return None,
@@ -86,7 +93,7 @@ mod tests {
 
     #[test]
     fn references_are_read_as_they_are_printed() {
-        for text in ["ann/t12", "ann.b_c-d/e0", "ann/i3", "ann/i3/2"] {
+        for text in ["ann/t12", "ann.b_c-d/e0", "ann/i3", "ann/i3/2", "ann/r3"] {
             assert_eq!(text.parse::<Reference>().expect(text).to_string(), text);
         }
         for bad in

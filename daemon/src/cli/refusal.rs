@@ -40,6 +40,8 @@ fn insufficient_funds(action: &Action, account: &Account, cx: &Context<'_>, now:
     match cost_of(account.clone(), cx, action, now) {
         Some(cost) => {
             let lacks = cost.checked_sub(account.wallet).unwrap_or(cost);
+            // What can be deposited has whole minor units.
+            let lacks = lacks.ceil_to_minor(account.currency).unwrap_or(lacks);
             let [needs, lacks] = [cost, lacks].map(|amount| with_currency(amount, account.currency));
             format!("it needs {needs} and the wallet has {has}: deposit {lacks} or more, then again")
         }

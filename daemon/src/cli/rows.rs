@@ -2,7 +2,7 @@
 
 use rules::{Account, Currency, DocumentPolicy, InvoiceStanding, Micros, Period, Timestamp};
 use serde_json::{Value, json};
-use store::{AccountRow, EventRow, InvoiceRow, LedgerRow, ServiceRow};
+use store::{AccountRow, EventRow, InvoiceRow, LedgerRow, RefusalRow, ServiceRow};
 
 use crate::cli::printed::{self, Names, named};
 use crate::cli::reference;
@@ -117,6 +117,26 @@ pub fn events_table(rows: &[EventRow]) -> String {
         ]);
     }
     table.to_string()
+}
+
+pub fn refusal_json(row: &RefusalRow) -> Value {
+    json!({
+        "ref": reference::refusal(&row.account, row.number),
+        "at": row.at.to_string(),
+        "action": row.action,
+        "service": row.service,
+        "code": row.code,
+        "why": row.why,
+        "author": row.author,
+        "stood": row.stood,
+    })
+}
+
+/// As in `Refused at 2026-11-22T10:00:00Z: enable of web-1 by cli:ann (invalid_state); why: bursar explain ann/r3`.
+pub fn refusal_line(row: &RefusalRow) -> String {
+    let of = row.service.as_ref().map_or_else(String::new, |service| format!(" of {service}"));
+    let (name, RefusalRow { at, action, code, author, .. }) = (reference::refusal(&row.account, row.number), row);
+    format!("Refused at {at}: {action}{of} by {author} ({code}); why: bursar explain {name}")
 }
 
 pub const fn invoice_state(row: &InvoiceRow) -> &'static str {

@@ -2,23 +2,27 @@
 
 use std::time::Duration;
 
-use ::jobs::{Office, Preview, RunOrder, job, open_run, preview_of_held, release as release_run};
+use ::jobs::{Clock, Office, Preview, RunOrder, SCHEDULE, job, open_run, preview_of_held, release as release_run};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
+use rules::Timestamp;
 use serde_json::{Value, json};
-use store::{Counts, Moved, Run, RunId, RunState, Store};
+use store::{Counts, Moved, Pause, Run, RunId, RunState, Store};
 
 use crate::cli::ask::confirmed;
 use crate::cli::author::author;
 use crate::cli::books::{Books, NotNow};
 use crate::cli::jobs::refuse_paused;
 use crate::cli::out::say;
-use crate::cli::{DONE, FAILED, Format, NOT_NOW};
-use crate::input::BadInput;
+use crate::cli::{DONE, FAILED, Format, LIMIT_MAX, NOT_NOW};
+use crate::input::{BadInput, arguments};
 use crate::tables::{counted, or_dash, table, written};
 
 /// How often a run that is watched is looked at.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// A run that starts so soon is waited for.
+const SOON_SECS: i64 = 60;
 
 #[derive(clap::Args)]
 pub struct RunsArgs {
@@ -33,21 +37,47 @@ pub struct RunsArgs {
 #[derive(Subcommand)]
 enum RunsCommand {
     /// The newest runs
+    ///
+    /// Examples:
+    ///   bursar runs list
+    ///   bursar runs list --job bill_instances --limit 100 --format json
+    #[command(verbatim_doc_comment)]
     List {
         /// Of this job alone
         #[arg(long, value_name = "NAME")]
         job: Option<String>,
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=LIMIT_MAX))]
         limit: u32,
     },
     /// One run: who asked, how far it is, what it did, why it is held, and who is parked
+    ///
+    /// Example:
+    ///   bursar runs show 12
+    #[command(verbatim_doc_comment)]
     Show { run: i64 },
     /// Follow a run to its end, with its rate and the time left
     ///
-    /// Exits with 0 if it is done, 1 if it failed, 4 if it is held.
+    /// Exits with 0 if it is done, 1 if it failed or was cancelled, 4 if it is held, its job is paused, or it is not
+    /// to start yet.
+    ///
+    /// Examples:
+    ///   bursar runs watch
+    ///   bursar runs watch 12 --format json
+    #[command(verbatim_doc_comment)]
     Watch {
-        /// Without it, the newest one that is not finished
+        /// Without it, the newest one that is not finished and whose start has come
         run: Option<i64>,
+    },
+    /// Take back a run that somebody asked for, before it begins; it stays in the list, with who did it and why
+    ///
+    /// Examples:
+    ///   bursar runs cancel 12 --reason "asked for by mistake"
+    #[command(verbatim_doc_comment)]
+    Cancel {
+        run: i64,
+        /// For whoever looks later
+        #[arg(long, value_name = "TEXT", value_parser = arguments::text)]
+        reason: String,
     },
     /// Let a held run go on, after looking at what it would do now
     ///
@@ -82,6 +112,7 @@ pub async fn run(args: RunsArgs) -> anyhow::Result<u8> {
         RunsCommand::List { job, limit } => list(&books.store().await?, job.as_deref(), limit, format).await,
         RunsCommand::Show { run } => show(&books.store().await?, RunId(run), format).await,
         RunsCommand::Watch { run } => watch(&books.store().await?, run.map(RunId), format).await,
+        RunsCommand::Cancel { run, reason } => cancel(&books, RunId(run), &reason, format).await,
         RunsCommand::Release { run, yes } => release(&books, RunId(run), yes, format).await,
         RunsCommand::Retry { run: Some(run), .. } => retry(&books, RunId(run), format).await,
         RunsCommand::Retry { run: None, .. } => retry_parked(&books, format).await,
@@ -158,6 +189,9 @@ async fn list(store: &Store, name: Option<&str>, limit: u32, format: Format) -> 
 
 /// What a run did, or why it does not go on.
 fn told(run: &Run) -> String {
+    if let Some((by, reason)) = run.cancelled_by.as_ref().zip(run.cancelled_for.as_ref()) {
+        return format!("by {by}: {reason}");
+    }
     match (&run.error, &run.held_for) {
         (Some(error), _) => error.clone(),
         (None, Some(reason)) if run.state == RunState::Held => reason.clone(),
@@ -180,6 +214,8 @@ fn run_json(run: &Run, done: u64) -> Value {
         "held_for": run.held_for,
         "released_at": written(run.released_at),
         "released_by": run.released_by,
+        "cancelled_by": run.cancelled_by,
+        "cancelled_for": run.cancelled_for,
         "covered_by": run.covered_by,
         "opened_at": written(run.opened_at),
         "started_at": written(run.started_at),
@@ -242,6 +278,8 @@ fn facts(run: &Run, done: u64, shards: usize) -> Vec<(&'static str, String)> {
         |ahead: Preview| format!("{}: {}", counted(ahead.accounts, "account"), summed(&ahead.moved, &ahead.counts));
     fact("would do", read_preview(run).map(would));
     fact("released", run.released_at.zip(run.released_by.as_ref()).map(|(at, by)| format!("by {by} at {at}")));
+    let cancelled = run.cancelled_by.as_ref().zip(run.cancelled_for.as_ref());
+    fact("cancelled", cancelled.map(|(by, reason)| format!("by {by}: {reason}")));
     fact("starts", (run.started_at.is_none() && run.covered_by.is_none()).then(|| run.starts_at.to_string()));
     fact("started", run.started_at.map(|at| at.to_string()));
     fact("accounts", Some(format!("{done} of {}, in {shards} shards", run.total)));
@@ -257,8 +295,8 @@ fn facts(run: &Run, done: u64, shards: usize) -> Vec<(&'static str, String)> {
 async fn watch(store: &Store, id: Option<RunId>, format: Format) -> anyhow::Result<u8> {
     let id = match id {
         Some(id) => find(store, id).await?.id,
-        None => match store.runs_unfinished().await?.pop() {
-            Some(run) => run.id,
+        None => match to_watch(store.runs_unfinished().await?, Clock::system().now()) {
+            Some(run) => run,
             None => {
                 format.print(&json!({ "run": null }), "No run is under way.")?;
                 return Ok(DONE);
@@ -280,12 +318,18 @@ async fn watch(store: &Store, id: Option<RunId>, format: Format) -> anyhow::Resu
         before = Some((run.state, done));
         let status = match run.state {
             RunState::Done => DONE,
-            RunState::Failed => FAILED,
+            RunState::Failed | RunState::Cancelled => FAILED,
             RunState::Held => NOT_NOW,
-            RunState::Queued | RunState::Running => {
-                tokio::time::sleep(LOOK).await;
-                continue;
-            }
+            RunState::Queued | RunState::Running => match stands_still(store, &run).await? {
+                None => {
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+                Some(why) => {
+                    bar.finish_and_clear();
+                    return Err(NotNow(format!("run {}: {why}", id.0)).into());
+                }
+            },
         };
         bar.finish_and_clear();
         if format == Format::Table {
@@ -293,6 +337,48 @@ async fn watch(store: &Store, id: Option<RunId>, format: Format) -> anyhow::Resu
         }
         return Ok(status);
     }
+}
+
+/// The newest whose start has come, or else the one that starts next.
+fn to_watch(unfinished: Vec<Run>, now: Timestamp) -> Option<RunId> {
+    let begun = unfinished.iter().rfind(|run| run.starts_at <= now);
+    begun.or_else(|| unfinished.iter().min_by_key(|run| run.starts_at)).map(|run| run.id)
+}
+
+/// Why nobody works on a run, as far as that stays so.
+async fn stands_still(store: &Store, run: &Run) -> anyhow::Result<Option<String>> {
+    let (id, controls) = (run.id.0, store.job_controls().await?);
+    let control = controls.iter().find(|control| control.job == run.job);
+    if let Some(pause) = control.and_then(|control| control.pause.as_ref()) {
+        let Pause { at, by, reason } = pause;
+        return Ok(Some(format!("{0} is paused since {at} by {by}: {reason}: `bursar jobs resume {0}`", run.job)));
+    }
+    let waits = run.starts_at.secs() - Clock::system().now().secs();
+    Ok((waits > SOON_SECS).then(|| format!("it starts at {}; `bursar runs cancel {id}` takes it back", run.starts_at)))
+}
+
+async fn cancel(books: &Books, id: RunId, reason: &str, format: Format) -> anyhow::Result<u8> {
+    let store = books.store().await?;
+    let run = find(&store, id).await?;
+    if run.slot.is_some() || run.asked_by == SCHEDULE {
+        let why = format!(
+            "run {}: the schedule opened it; `bursar jobs pause {}` keeps it from its work, and loses nothing",
+            id.0, run.job
+        );
+        return Err(BadInput(why).into());
+    }
+    if !store.run_cancel(id, &author(), reason, Clock::system().now()).await? {
+        let state = find(&store, id).await?.state;
+        let why = match state {
+            RunState::Queued | RunState::Running => "it has begun; `bursar jobs pause` stops it between two batches",
+            _ => "only what has not begun can be cancelled",
+        };
+        return Err(BadInput(format!("run {}: it is {}: {why}", id.0, state.name())).into());
+    }
+    let run = find(&store, id).await?;
+    let text = format!("Run {} of {} is cancelled. What is due stays due.", id.0, run.job);
+    format.print(&run_json(&run, 0), &text)?;
+    Ok(DONE)
 }
 
 async fn release(books: &Books, id: RunId, yes: bool, format: Format) -> anyhow::Result<u8> {

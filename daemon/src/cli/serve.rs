@@ -6,16 +6,11 @@ use jobs::Clock;
 use providers::NoCards;
 use store::Address;
 
-use crate::cli::check::refuse;
 use crate::cli::{DONE, ServeArgs};
 use crate::input::{Config, database_address, read_price_lists};
 
 pub async fn run(args: ServeArgs) -> anyhow::Result<u8> {
-    let mut config = match args.config.as_deref().map(Config::read) {
-        None => Config::default(),
-        Some(Ok(config)) => config,
-        Some(Err(problems)) => return Ok(refuse(&problems)),
-    };
+    let mut config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     if let Some(url) = args.database_url {
         database_address(&url)?;
         config.database = url;
@@ -24,10 +19,8 @@ pub async fn run(args: ServeArgs) -> anyhow::Result<u8> {
         config.listen = listen;
     }
     // Only a new database takes them in; what is wrong with them is told before there is one.
-    if is_new(&Address::parse(&config.database)?)
-        && let Err(problems) = read_price_lists(&config.price_files)
-    {
-        return Ok(refuse(&problems));
+    if is_new(&Address::parse(&config.database)?) {
+        read_price_lists(&config.price_files)?;
     }
     crate::serve::logging::init(&config.log)?;
     crate::serve::serve(config, args.role, Clock::system(), Arc::new(NoCards)).await?;

@@ -56,14 +56,36 @@ enum ServiceCommand {
     #[command(verbatim_doc_comment)]
     List(ListArgs),
     /// Enable a daily instance: free while its day is paid
+    ///
+    /// Examples:
+    ///   bursar services enable web-1 --preview
+    ///   bursar services enable web-1
+    #[command(verbatim_doc_comment)]
     Enable(Previewed),
     /// Disable a daily instance: from now on no day is charged
+    ///
+    /// Example:
+    ///   bursar services disable web-1
+    #[command(verbatim_doc_comment)]
     Disable { name: String },
     /// Extend a suspended term service before its retention ends
+    ///
+    /// Examples:
+    ///   bursar services extend vps-7 --preview
+    ///   bursar services extend vps-7
+    #[command(verbatim_doc_comment)]
     Extend(Previewed),
     /// Take back a cancellation for the period's end
+    ///
+    /// Example:
+    ///   bursar services uncancel vps-7
+    #[command(verbatim_doc_comment)]
     Uncancel { name: String },
     /// Report that a machine queued for removal is gone
+    ///
+    /// Example:
+    ///   bursar services removed vps-7
+    #[command(verbatim_doc_comment)]
     Removed { name: String },
     /// Change plan, quantities or options
     ///
@@ -108,7 +130,7 @@ enum ServiceCommand {
     Usage {
         name: String,
         component: String,
-        #[arg(value_parser = arguments::quantity)]
+        #[arg(value_parser = arguments::quantity, allow_negative_numbers = true)]
         quantity: Quantity,
     },
 }

@@ -4,16 +4,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::check::refuse;
 use crate::cli::{DONE, Format, SimulateArgs};
 use crate::input::Scenario;
 use crate::simulate::{print_tables, simulate};
 
 pub async fn run(args: SimulateArgs) -> anyhow::Result<u8> {
-    let scenario = match Scenario::read(&args.file) {
-        Ok(scenario) => scenario,
-        Err(problems) => return Ok(refuse(&problems)),
-    };
+    let scenario = Scenario::read(&args.file)?;
     let bar = progress_bar(&scenario)?;
     let start = scenario.timeline.first().map_or(scenario.until, |entry| entry.at);
     let outcome = simulate(&scenario, args.disturb, args.database_url.as_deref(), |now| {

@@ -141,16 +141,25 @@ async fn read(
 type Ours = BTreeMap<String, (i64, usize)>;
 
 fn note_ours(ours: &mut Ours, documents: &DocumentPolicy, imported: &Imported) {
-    for Printed { number, .. } in &imported.invoices {
+    for printed in &imported.invoices {
         for series in [&documents.invoice_series, &documents.credit_note_series] {
-            let digits = number.strip_prefix(series.as_str()).and_then(|rest| rest.strip_prefix('-'));
-            let count = digits.and_then(|digits| digits.parse::<i64>().ok());
-            if let Some(count) = count.filter(|count| documents.printed(series, *count) == *number) {
-                let greatest = ours.entry(series.clone()).or_insert((count, imported.line));
-                *greatest = (*greatest).max((count, imported.line));
+            if let Some(count) = count_of(series, printed) {
+                let greatest = ours.entry(series.clone()).or_insert((count, printed.line));
+                *greatest = (*greatest).max((count, printed.line));
             }
         }
     }
+}
+
+/// The number that an invoice has in a series of ours: `INV-000042`, or `42` of series `INV`, whoever wrote it with how
+/// many zeros and in which case.
+fn count_of(series: &str, printed: &Printed) -> Option<i64> {
+    let Printed { number, series: of, .. } = printed;
+    let behind = number.split_at_checked(series.len()).filter(|(front, _)| front.eq_ignore_ascii_case(series));
+    let behind = behind.and_then(|(_, rest)| rest.strip_prefix('-'));
+    let digits = behind.or_else(|| of.eq_ignore_ascii_case(series).then_some(number.as_str()))?;
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_whole)
 }
 
 /// What was printed elsewhere is not printed here again.
@@ -160,7 +169,7 @@ async fn look_up_ours(store: &Store, ours: &Ours, arrivals: &mut Arrivals) -> an
         let next = arrivals.numbers.get(series).map_or(next, |(next, _)| *next);
         let message = if first_given.is_some_and(|first| *count >= first) {
             format!(
-                "number {count} is one that series `{series}` gives here, where it counts already: print new ones \
+                "{count} is one that series `{series}` gives here, where it counts already: print new ones \
                  under another series in [documents] first"
             )
         } else if *count >= next {
@@ -172,7 +181,7 @@ async fn look_up_ours(store: &Store, ours: &Ours, arrivals: &mut Arrivals) -> an
         } else {
             continue;
         };
-        arrivals.note(*line, "invoices", message);
+        arrivals.note(*line, "number", message);
     }
     Ok(())
 }
@@ -235,8 +244,10 @@ impl AtOnce {
 struct Names {
     accounts: HashMap<String, usize>,
     services: HashMap<String, usize>,
-    /// Series and printed number of invoices, with the line of their account.
+    /// Series and printed number of invoices.
     invoices: HashMap<(String, String), usize>,
+    /// Providers and their payment methods.
+    methods: HashMap<(String, String), usize>,
 }
 
 impl Names {
@@ -244,8 +255,11 @@ impl Names {
         self.accounts.insert(imported.arrival.name.clone(), imported.line);
         let services = imported.arrival.services.iter().zip(&imported.service_lines);
         self.services.extend(services.map(|(service, line)| (service.name.clone(), *line)));
-        let printed = imported.invoices.iter().map(|printed| (printed.series.clone(), printed.number.clone()));
-        self.invoices.extend(printed.map(|printed| (printed, imported.line)));
+        let printed =
+            imported.invoices.iter().map(|printed| ((printed.series.clone(), printed.number.clone()), printed.line));
+        self.invoices.extend(printed);
+        let [provider, method] = ["provider", "payment_method"].map(|key| imported.details.get(key).cloned());
+        self.methods.extend(provider.zip(method).map(|method| (method, imported.line)));
     }
 
     async fn look_up(&mut self, store: &Store, arrivals: &mut Arrivals) -> anyhow::Result<()> {
@@ -261,11 +275,40 @@ impl Names {
         for taken in store.printed_taken(&printed).await? {
             let line = self.invoices.get(&taken).copied().unwrap_or_default();
             let (series, number) = taken;
-            let message =
-                format!("an invoice of it has number `{number}` of series `{series}`, which is in the books already");
+            let message = format!("`{number}` of series `{series}` is in the books already");
             arrivals.note(line, "number", message);
+        }
+        let methods: Vec<(String, String)> = self.methods.keys().cloned().collect();
+        for taken in store.payment_methods_taken(&methods).await? {
+            let line = self.methods.get(&taken).copied().unwrap_or_default();
+            let (provider, method) = taken;
+            let message = format!("`{method}` of {provider} is another account's in the books already");
+            arrivals.note(line, "payment_method", message);
         }
         *self = Self::default();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_ours_is_known_however_it_is_written() {
+        let count = |series: &str, number: &str| {
+            let (series, number) = (series.to_owned(), number.to_owned());
+            count_of("INV", &Printed { line: 1, series, number, total: Micros::ZERO })
+        };
+        for (series, number) in
+            [("", "INV-000042"), ("R", "INV-000042"), ("INV", "000042"), ("inv", "42"), ("", "Inv-42")]
+        {
+            assert_eq!(count(series, number), Some(42), "{series} {number}");
+        }
+        for (series, number) in
+            [("", "42"), ("R", "42"), ("", "INV42"), ("INV", "42a"), ("INV", "-42"), ("INV", ""), ("", "ß")]
+        {
+            assert_eq!(count(series, number), None, "{series} {number}");
+        }
     }
 }

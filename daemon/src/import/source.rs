@@ -20,6 +20,10 @@ impl Source {
     pub fn of(path: &Path) -> io::Result<Self> {
         // Before it is read: what is changed meanwhile shows.
         let stamp = stamp_of(path)?;
+        if !fs::metadata(path)?.is_file() {
+            // A pipe gives what is in it once.
+            return Err(io::Error::other("it is no regular file, and is read more than once: write it into one first"));
+        }
         Ok(Self { path: path.to_owned(), hash: hash_of(path)?, stamp })
     }
 
@@ -48,6 +52,15 @@ fn hash_of(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_be_read_once_alone_is_no_source() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for path in [folder.path(), Path::new("/dev/null")] {
+            let refused = Source::of(path).err().expect("refused").to_string();
+            assert!(refused.starts_with("it is no regular file"), "{refused}");
+        }
+    }
 
     #[test]
     fn a_file_that_was_changed_or_replaced_is_another() {

@@ -69,6 +69,22 @@ async fn what_stands_is_told_and_the_same_command_goes_on() {
 }
 
 #[tokio::test]
+async fn of_two_who_bring_it_in_one_goes_on_and_the_other_is_told_to_try_again() {
+    let desk = Desk::new().await;
+    let cut = |up_to| {
+        if up_to == 100 {
+            desk.office.store.cut_after(2)
+        }
+    };
+    desk.import(cut).await.expect_err("cut off");
+    let source = Source::of(&desk.file).expect("the file");
+    let Ok(Looked::Fine(checked)) = look(&desk.office, &source, None).await else { panic!("it is fine") };
+    assert_eq!(desk.import(|_| ()).await.expect("brought in"), 100);
+    let late = bring_in(&desk.office, &source, *checked, "test".to_owned(), |_| ()).await.expect_err("late");
+    assert!(late.is::<Contended>(), "{late}");
+}
+
+#[tokio::test]
 async fn a_file_that_is_changed_under_way_is_not_read_on() {
     let desk = Desk::new().await;
     let before = fs::read(&desk.file).expect("the file");

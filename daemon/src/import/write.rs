@@ -43,7 +43,11 @@ pub async fn bring_in(
     };
     let mut up_to = import.up_to;
     let written = write(office, source, &import, &mut up_to, told).await;
-    written.map_err(|error| CutShort { up_to, accounts: import.accounts, why: format!("{error:#}") }.into())
+    written.map_err(|error| match error.is::<Contended>() {
+        // Nothing is cut short: whoever was faster goes on.
+        true => error,
+        false => CutShort { up_to, accounts: import.accounts, why: format!("{error:#}") }.into(),
+    })
 }
 
 /// Begins an import with what holds when it was checked: checked again if that moved.

@@ -7,6 +7,7 @@ pub mod arguments;
 mod arrivals;
 mod chronicle;
 mod config;
+pub mod customer;
 mod database;
 mod document;
 mod policy;

@@ -59,6 +59,23 @@ impl Problems {
         &self.0
     }
 
+    /// The first one, and how many more there are.
+    pub fn headline(&self) -> String {
+        match self.0.as_slice() {
+            [] => "no problem".to_owned(),
+            [only] => only.to_string(),
+            [first, rest @ ..] => format!("{first}; and {} more", rest.len()),
+        }
+    }
+
+    /// What is wrong, if that is one thing.
+    pub fn field(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [only] => Some(only.place.key.as_str()).filter(|key| !key.is_empty()),
+            _ => None,
+        }
+    }
+
     pub fn into_vec(self) -> Vec<Problem> {
         self.0
     }

@@ -47,6 +47,19 @@ pub fn text(value: &Value<'_>) -> Option<String> {
     value.as_str().map(str::to_owned).or_else(|| value.refuse("it is text, in quotes"))
 }
 
+/// The name of a series of documents, or a number of it, as it was printed elsewhere.
+pub fn series(value: &Value<'_>) -> Option<String> {
+    let is_printed = |text: &str| {
+        let length = text.chars().count();
+        (1..=LONGEST_NAME).contains(&length) && text.trim() == text && !text.chars().any(char::is_control)
+    };
+    let text = value.as_str().filter(|text| is_printed(text)).map(str::to_owned);
+    text.or_else(|| {
+        let what = "it is as it was printed: 1 to 64 characters on one line, without a space in front or behind";
+        value.refuse(what)
+    })
+}
+
 pub fn flag(value: &Value<'_>) -> Option<bool> {
     value.as_bool().or_else(|| value.refuse("it is true or false, without quotes"))
 }

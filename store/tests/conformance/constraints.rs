@@ -108,6 +108,8 @@ async fn every_constraint_refuses_its_case() {
         ("insert into intents (account_id, key, purpose, card, amount, due_at, recorded_at) values (1, 'k', '', 'c', 0, 0, 0)".into(), "intent_amount_is_positive"),
         ("insert into intents (account_id, key, purpose, card, amount, due_at, recorded_at, used_at) values (1, 'k', '', 'c', 1, 0, 0, 1)".into(), "intent_used_is_answered"),
         ("insert into runs (job, asked_by, slots, starts_at, state, opened_at, total, done, moved, counts) values ('j', 'a', 1, 1, 'done', 1, 0, 0, '', '')".into(), "run_end_fits_state"),
+        ("insert into runs (job, asked_by, slots, starts_at, state, opened_at, finished_at, total, done, moved, counts) values ('j', 'a', 1, 1, 'cancelled', 1, 1, 0, 0, '', '')".into(), "run_cancelled_is_whole"),
+        ("insert into runs (job, slot, asked_by, slots, starts_at, state, opened_at, finished_at, cancelled_by, cancelled_for, total, done, moved, counts) values ('j', 1, 'a', 1, 1, 'cancelled', 1, 1, 'b', 'c', 0, 0, '', '')".into(), "run_cancelled_had_not_begun"),
         ("delete from accounts".into(), "FOREIGN KEY"),
         ("delete from services".into(), "FOREIGN KEY"),
         ("delete from postings where kind = 'period'".into(), "FOREIGN KEY"),

@@ -190,15 +190,16 @@ async fn details_are_corrected_for_what_is_issued_anew() {
     let named = |buyer: &[(&str, &str)]| -> Buyer {
         buyer.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
     };
-    assert_eq!(before.buyer, Buyer::new());
+    // `company` was corrected in April, so what is issued since says it.
+    let since_april = named(&[("company", "Dan AG")]);
+    assert_eq!(before.buyer, since_april);
     life.act(dan, "2026-07-02T00:00:00Z", credit(before.number, "address", "1 Elm Road")).await;
     let first = newest().await;
-    // `company` was corrected in April.
     assert_eq!(first.buyer, named(&[("address", "1 Elm Road"), ("company", "Dan AG")]));
     life.act(dan, "2026-07-03T00:00:00Z", credit(first.number, "address", "2 Elm Road")).await;
     assert_eq!(newest().await.buyer, named(&[("address", "2 Elm Road"), ("company", "Dan AG")]));
     let old = |number: i64| life.books.store.invoice(dan, number);
-    assert_eq!(old(before.number).await.expect("asked").expect("the first").buyer, Buyer::new());
+    assert_eq!(old(before.number).await.expect("asked").expect("the first").buyer, since_april);
     assert_eq!(old(first.number).await.expect("asked").expect("the second").buyer, first.buyer);
     assert_eq!(life.faults().await, []);
 }
@@ -367,4 +368,23 @@ async fn a_series_goes_on_from_any_number_until_its_first_one_is_given() {
         )
         .await;
     assert!(!begun.expect("asked"), "a gap");
+}
+
+#[tokio::test]
+async fn what_was_printed_elsewhere_stays_as_it_was_printed() {
+    let books = Books::new().await;
+    publish(&books).await;
+    let (store, import) = (&books.store, import(1));
+    let revision = store.revision().await.expect("one");
+    let begun = store.import_begin(&import, &Default::default(), &Default::default(), revision).await;
+    assert!(begun.expect("begun"));
+    let brought = store.import_batch(&import, 0, &[arriving("ann", 5)], revision, NOW).await.expect("brought in");
+    assert_eq!(brought, Brought::Written);
+    for (change, name) in [
+        ("update brought_in_invoices set printed = 'FAKE'", "brought_in_invoice_stays"),
+        ("delete from brought_in_invoices", "brought_in_invoice_is_kept"),
+    ] {
+        let refused = books.try_sql(change).await.expect_err(change);
+        assert!(refused.contains(name), "{change}: {refused}");
+    }
 }

@@ -310,3 +310,22 @@ async fn a_paused_job_is_resumed_from_now_on_and_an_edited_schedule_counts_from_
     let edited = store.job_controls().await.expect("controls").remove(0);
     assert_eq!((edited.cron.as_str(), edited.cron_since, edited.slots_after), ("y", midnight(6), midnight(6)));
 }
+
+#[tokio::test]
+async fn a_run_is_cancelled_before_it_begins_and_never_a_slots() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let open = async |slot| store.run_open(&new_run(slot, &[])).await.expect("open").expect("a run").id;
+    let cancel = async |run| store.run_cancel(run, "cli:ann", "a mistake", NOW).await.expect("asked");
+    let (asked, begun, slot) = (open(None).await, open(None).await, open(Some(midnight(0))).await);
+    store.shard_claim(begun, 0, "w1", NOW, NOW.plus_secs(30)).await.expect("claim").expect("free");
+    assert_eq!((cancel(asked).await, cancel(begun).await, cancel(slot).await), (true, false, false));
+    assert!(!cancel(asked).await, "it is cancelled already");
+    let run = store.run(asked).await.expect("run").expect("there");
+    assert_eq!((run.state, run.finished_at, run.started_at), (RunState::Cancelled, Some(NOW), None));
+    assert_eq!((run.cancelled_by.as_deref(), run.cancelled_for.as_deref()), (Some("cli:ann"), Some("a mistake")));
+    // Nobody works on it, nor ends it.
+    assert_eq!(store.shard_claim(asked, 0, "w1", NOW, NOW.plus_secs(30)).await.expect("claim"), None);
+    assert!(store.run_finish(asked, RunEnd::Failed("late"), NOW).await.is_err());
+    assert!(store.runs_unfinished().await.expect("runs").iter().all(|run| run.id != asked));
+}

@@ -141,6 +141,23 @@ pub async fn all() -> (BTreeSet<String>, Life) {
     store.names_taken(&["ann".to_owned()], &["s1".to_owned()]).await.expect("names");
     store.printed_taken(&[("R".to_owned(), "1".to_owned())]).await.expect("numbers");
     store.series_that_count(&[("INV".to_owned(), 1)].into()).await.expect("series");
+    store.payment_methods_taken(&[("stripe".to_owned(), "pm_1".to_owned())]).await.expect("methods");
+    store.account_details(AccountId(1)).await.expect("details");
+    store.account_details_change(AccountId(1), &[("email", None)].into()).await.expect("changed");
+    store.refusals(AccountId(1), 9).await.expect("refusals");
+    store.refusal(AccountId(1), 0).await.expect("refusal");
+    let stood = Default::default();
+    let new = store::NewRefusal {
+        account: AccountId(1),
+        at: NOW,
+        action: "enable",
+        service: None,
+        code: "invalid_state",
+        why: "x",
+        author: "ann",
+        stood: &stood,
+    };
+    store.refusal_insert(&new).await.expect("kept");
     store.import("hash").await.expect("import");
     let given_up = store::GivenUp { at: NOW, by: "ann".to_owned(), reason: "lost".to_owned() };
     store.import_give_up("hash", &given_up).await.expect("given up");

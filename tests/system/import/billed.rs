@@ -43,7 +43,7 @@ fn a_file_is_brought_in_once_and_billed_from_where_it_stood() {
     let renamed = renamed(&moved(books.midnight));
     let refused = books.import(&[&[books.file("renamed.jsonl", &renamed).as_str()], &as_of[..]].concat());
     assert_eq!(refused.status, Some(2), "{refused:?}");
-    assert!(refused.err.contains("renamed.jsonl:3: number: ") && refused.err.contains("`R-116`"), "{refused:?}");
+    assert!(refused.err.contains("renamed.jsonl:8: number: ") && refused.err.contains("`R-116`"), "{refused:?}");
     let doubled: Vec<String> = renamed.iter().map(|line| line.replace("R-116", "R-7").replace("R-98", "R-7")).collect();
     let refused = books.import(&[&[books.file("doubled.jsonl", &doubled).as_str()], &as_of[..]].concat());
     assert_eq!(refused.status, Some(2), "{refused:?}");

@@ -92,11 +92,13 @@ fn nothing_comes_into_a_month_that_is_closed_and_no_number_is_skipped() {
         [account.clone(), invoice, totals.clone()]
     };
     let given = books.file("given.jsonl", &same("INV-000001"));
-    books.refuses(&[&given], 2, &["given.jsonl:1: invoices: number 1 is one that series `INV` gives here"]);
+    books.refuses(&[&given], 2, &["given.jsonl:2: number: 1 is one that series `INV` gives here"]);
     let fresh = Books::new();
     let ahead = fresh.file("ahead.jsonl", &same("INV-000003"));
-    let told = ["ahead.jsonl:1: invoices: series `INV` would give number 3 here again", r#""next": 4"#];
+    let told = ["ahead.jsonl:2: number: series `INV` would give number 3 here again", r#""next": 4"#];
     fresh.refuses(&[&ahead], 2, &told);
+    let split = same("INV-000003").map(|line| line.replace("INV-000003", "000003"));
+    fresh.refuses(&[&fresh.file("split.jsonl", &split)], 2, &["split.jsonl:2: number: ", r#""next": 4"#]);
     let below = [numbers(3)].into_iter().chain(same("INV-000003")).collect::<Vec<_>>();
     fresh.refuses(&[&fresh.file("below.jsonl", &below)], 2, &[r#""next": 4"#]);
     let above = [numbers(4)].into_iter().chain(same("INV-000003")).collect::<Vec<_>>();
@@ -141,6 +143,16 @@ fn every_problem_is_told_at_once_with_its_line() {
         let found = refused.err.lines().any(|problem| problem.starts_with(&place) && problem.contains(told));
         assert!(found, "{line}: {told}\n{}", refused.err);
     }
+    // For machines each of them by itself.
+    let json = books.import(&[&file, "--as-of", &at.to_string(), "--dry-run", "--format", "json"]);
+    assert_eq!((json.status, json.out.as_str()), (Some(2), ""), "{json:?}");
+    let error: serde_json::Value = serde_json::from_str(&json.err).expect("JSON");
+    let (error, problems) = (&error["error"], error["error"]["problems"].as_array().expect("a list"));
+    assert_eq!((&error["code"], problems.len()), (&"bad_input".into(), 10));
+    let third = (&problems[2]["line"], &problems[2]["field"], &problems[2]["file"]);
+    assert_eq!(third, (&4.into(), &"balance".into(), &file.as_str().into()));
+    assert!(problems[2]["message"].as_str().is_some_and(|told| told.starts_with("\"lots\": a balance is")));
+    assert!(error["message"].as_str().is_some_and(|told| told.ends_with("; and 9 more")), "{error}");
     books.verified();
     let good = books.file("good.jsonl", &moved(at));
     assert_eq!(books.import(&[&good, "--as-of", &at.to_string()]).status, Some(0), "nothing of it was written");

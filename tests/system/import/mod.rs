@@ -151,7 +151,7 @@ fn moved(at: Timestamp) -> Vec<String> {
     let line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
     vec![
         line(r#"{"kind": "plan", "plan": {"id": "own", "mode": "daily", "price": "1.80"}}"#.to_owned()),
-        line(r#"{"kind": "numbers", "series": "R", "next": 118}"#.to_owned()),
+        line(r#"{"kind": "numbers", "series": "INV", "next": 118}"#.to_owned()),
         line(format!(r#"{{"kind": "account", "name": "ann", "opened_at": "{opened}", "email": "ann@example.org"}}"#)),
         line(r#"{"kind": "wallet", "account": "ann", "balance": "36.00"}"#.to_owned()),
         line(format!(

@@ -1,6 +1,6 @@
 //! Why something happened.
 
-use rules::{Basis, Micros, StopReason};
+use rules::{Basis, Micros, StopReason, TransferKind};
 use store::{EventRow, LedgerRow, ServiceRow};
 
 use super::shortage::Shortage;
@@ -20,6 +20,19 @@ struct Because {
 impl Because {
     fn of(why: String) -> Self {
         Self { why, ..Self::default() }
+    }
+}
+
+/// Whether an event of this kind books entries of that one; another event of the same second may have.
+fn books(event: &str, entry: TransferKind) -> bool {
+    match event {
+        "service.created" => matches!(entry, TransferKind::Period | TransferKind::CardCredit),
+        "service.enabled" | "service.renewed" | "service.resumed" => entry == TransferKind::Period,
+        "service.changed" => {
+            matches!(entry, TransferKind::Upgrade | TransferKind::Downgrade | TransferKind::CardCredit)
+        }
+        // Whoever stops a service takes at most a period back (rule 3.6).
+        _ => entry == TransferKind::Reversal,
     }
 }
 
@@ -54,12 +67,12 @@ impl Asked<'_> {
         }))
     }
 
-    /// What was booked for the service at the second of the event.
+    /// What was booked for the service at the second of the event, and by it.
     async fn charges_at(&self, row: &EventRow, service: &ServiceRow) -> anyhow::Result<Vec<LedgerRow>> {
         const MOST: u32 = 20;
         let number = service.service.number;
         let mut charges = self.store.transfers_of_service(self.id, number, row.at, MOST).await?;
-        charges.retain(|charge| charge.effective_at == row.at);
+        charges.retain(|charge| charge.effective_at == row.at && books(&row.kind, charge.kind));
         charges.reverse();
         Ok(charges)
     }

@@ -1,8 +1,9 @@
-//! `bursar explain`: why an amount is what it is, and why something happened.
+//! `bursar explain`: why an amount is what it is, and why something happened or was refused.
 
 mod entry;
 mod event;
 mod line;
+mod refused;
 mod shortage;
 
 use rules::{Account, AccountId, Basis, Currency, Micros, PriceBook, Timestamp, explain};
@@ -19,7 +20,8 @@ use crate::input::BadInput;
 pub struct ExplainArgs {
     #[command(flatten)]
     books: Books,
-    /// As tables show it: ann/t12 (an entry), ann/i3/2 or INV-000042/2 (a line of an invoice), ann/e7 (an event)
+    /// As tables show it: ann/t12 (an entry), ann/i3/2 or INV-000042/2 (a line of an invoice), ann/e7 (an event),
+    /// ann/r3 (what was refused)
     #[arg(value_name = "REFERENCE")]
     reference: String,
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -70,6 +72,7 @@ pub async fn run(args: ExplainArgs) -> anyhow::Result<u8> {
     let found = match *to {
         Referred::Entry(number) => asked.entry(number).await?,
         Referred::Event(number) => asked.event(number).await?,
+        Referred::Refusal(number) => asked.refused(number).await?,
         Referred::Line { invoice, position } => asked.line(invoice, position).await?,
         Referred::Invoice(number) => {
             let ways = format!("name one of its lines, as `bursar invoices show {account} {number}` lists them");

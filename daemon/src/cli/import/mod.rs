@@ -14,7 +14,6 @@ use store::{GivenUp, Import};
 
 use crate::cli::author::author;
 use crate::cli::books::{Books, NotNow, Refused, refuse_doubted_clock};
-use crate::cli::check::refuse;
 use crate::cli::rows::with_currency;
 use crate::cli::{DONE, Format};
 use crate::import::{Checked, Contended, Looked, Source, bring_in, look};
@@ -66,7 +65,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<u8> {
         Ok(source) => source,
         Err(error) => {
             let problem = Problems::of_file(args.file.display().to_string(), format!("can't be read: {error}"));
-            return refused(&problem, args.format);
+            return Err(problem.into());
         }
     };
     let done = import(&office, &source, &args).await;
@@ -78,7 +77,7 @@ pub async fn run(args: ImportArgs) -> anyhow::Result<u8> {
 async fn import(office: &Office, source: &Source, args: &ImportArgs) -> anyhow::Result<u8> {
     let checked = match look(office, source, args.as_of).await? {
         Looked::Fine(checked) => checked,
-        Looked::Wrong(problems) => return refused(&problems, args.format),
+        Looked::Wrong(problems) => return Err(problems.into()),
         Looked::Done(import) => {
             args.format.print(&done_before(source, &import), &was_brought_in(source, &import))?;
             return Ok(DONE);
@@ -104,13 +103,6 @@ async fn import(office: &Office, source: &Source, args: &ImportArgs) -> anyhow::
         if args.dry_run { "Nothing was written.".to_owned() } else { format!("Brought in.{}", in_slots(&slots)) };
     args.format.print(&json, &text)?;
     Ok(DONE)
-}
-
-fn refused(problems: &Problems, format: Format) -> anyhow::Result<u8> {
-    match format {
-        Format::Table => Ok(refuse(problems)),
-        Format::Json => Err(BadInput(problems.to_string()).into()),
-    }
 }
 
 fn print_totals(checked: &Checked) -> io::Result<()> {

@@ -21,10 +21,13 @@ pub enum Prices {
     ///
     /// Examples:
     ///   bursar prices check config/prices/vps.toml config/prices/cloud.toml
+    ///   bursar prices check next.toml --format json
     #[command(verbatim_doc_comment)]
     Check {
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
     },
     /// Show who would pay what more, before a list is applied; changes nothing
     ///
@@ -102,7 +105,7 @@ pub struct WithdrawArgs {
     /// As `prices list` shows it
     id: i64,
     /// Why, for who looks later
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = arguments::text)]
     reason: String,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -118,7 +121,7 @@ pub struct ListArgs {
 
 pub async fn run(command: Prices) -> anyhow::Result<u8> {
     match command {
-        Prices::Check { files } => check::prices(&files),
+        Prices::Check { files, format } => check::prices(&files, format),
         Prices::Diff(args) => diff::run(args).await,
         Prices::Apply(args) => apply::run(args).await,
         Prices::Withdraw(args) => withdraw::run(args).await,
@@ -149,10 +152,9 @@ impl NewList {
         Ok(Laid { list: plans, since, old, new, seen })
     }
 
-    fn read(&self) -> Result<PriceListFile, BadInput> {
-        let mut files =
-            read_price_lists(std::slice::from_ref(&self.file)).map_err(|problems| BadInput(problems.to_string()))?;
-        files.pop().ok_or_else(|| BadInput(format!("{}: there is no price list in it", self.file.display())))
+    fn read(&self) -> anyhow::Result<PriceListFile> {
+        let mut files = read_price_lists(std::slice::from_ref(&self.file))?;
+        files.pop().ok_or_else(|| BadInput(format!("{}: there is no price list in it", self.file.display())).into())
     }
 }
 

@@ -11,9 +11,6 @@ use crate::cli::import::unfinished_import;
 use crate::input::BadInput;
 
 pub async fn run(args: WithdrawArgs) -> anyhow::Result<u8> {
-    if args.reason.trim().is_empty() {
-        return Err(BadInput("--reason: say why, for who looks later".to_owned()).into());
-    }
     let (office, id) = (args.books.office_for_prices().await?, args.id);
     let (store, now) = (&office.store, office.clock.now());
     let withdrawal = store.price_list_withdraw(id, &author(), &args.reason, now).await?;

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use rules::{Arrival, ArrivingInvoice, ArrivingTrial, Micros, Quantity};
+use rules::{Arrival, ArrivingInvoice, ArrivingTrial, Micros, Quantity, Timestamp};
+use store::DETAILS;
 
 use super::{Arrivals, Imported, Printed, SUSPENSIONS, not_after};
 use crate::input::reader::{Table, Value};
-use crate::input::words;
+use crate::input::{customer, words};
 
-/// Who the customer is.
-const DETAILS: [&str; 9] =
-    ["email", "person", "company", "address", "tax_id", "language", "provider", "provider_customer", "payment_method"];
 const ACCOUNT_KEYS: [&str; 8] = [
     "kind",
     "name",
@@ -26,7 +24,11 @@ const CLOSED_KEYS: [&str; 3] = ["closed", "closed_at", "state"];
 const WALLET_KEYS: &[&str] = &["kind", "account", "balance"];
 const INVOICE_KEYS: &[&str] = &["kind", "account", "series", "number", "issued_at", "total", "open", "overdue"];
 
-const LONGEST_TEXT: usize = 500;
+/// What stands on an account and is of no use without its provider.
+const OF_PROVIDER: [&str; 2] = ["payment_method", "provider_customer"];
+
+/// A host may have given somebody more of a trial than everybody gets, but not years.
+const TRIAL_MARGIN_DAYS: u32 = 90;
 
 impl Arrivals {
     pub(super) fn account(&mut self, table: &Table<'_>) -> Option<Imported> {
@@ -44,17 +46,13 @@ impl Arrivals {
         let opened_at = table.need("opened_at", |value| not_after(value, at));
         let suspended_for = table.maybe("suspended_for", words::one_of(&SUSPENSIONS));
         let resume_on_deposit = table.or("resume_on_deposit", false, words::flag);
-        let trial = trial(table);
-        let mut details = BTreeMap::new();
-        for key in DETAILS {
-            if let Some(text) = table.maybe(key, text)? {
-                details.insert(key, text);
-            }
-        }
+        let trial = trial(table, opened_at, self.terms.policy.trial.days);
+        let details = self.details(table);
         let name = name?;
         if self.names.came_before(&["account", &name]) {
             table.value().note(format!("account `{name}` stands in this file already"));
         }
+        let details = details?;
         let arrival = Arrival {
             name,
             currency: currency?,
@@ -69,6 +67,28 @@ impl Arrivals {
         self.broken = None;
         let (line, service_lines, invoices) = (self.line, Vec::new(), Vec::new());
         Some(Imported { line, arrival, wallet_line: None, service_lines, details, invoices })
+    }
+
+    /// Who the customer is; each one that is wrong is told.
+    fn details(&mut self, table: &Table<'_>) -> Option<BTreeMap<&'static str, String>> {
+        let (mut details, mut all_good) = (BTreeMap::new(), true);
+        for key in DETAILS {
+            match table.maybe(key, |value| detail(key, value)) {
+                Some(text) => details.extend(text.map(|text| (key, text))),
+                None => all_good = false,
+            }
+        }
+        if let Some(key) = OF_PROVIDER.iter().find(|key| details.contains_key(*key) && table.get("provider").is_none())
+        {
+            return table.value().fail(format!("{key}: it is a provider's: say which one, as `provider`"));
+        }
+        if let Some((provider, method)) = details.get("provider").zip(details.get("payment_method"))
+            && self.names.came_before(&["payment_method", provider, method])
+        {
+            let message = format!("payment_method: `{method}` of {provider} stands in this file already");
+            return table.value().fail(message);
+        }
+        all_good.then_some(details)
     }
 
     /// The account that this line is of: the last one. Of one that is wrong itself nothing more is told.
@@ -97,11 +117,11 @@ impl Arrivals {
 
     pub(super) fn invoice(&mut self, table: &Table<'_>) -> Option<()> {
         table.only(INVOICE_KEYS);
-        let at = self.terms.at;
+        let (at, line) = (self.terms.at, self.line);
         let owner = self.owner(table)?;
         let (opened_at, currency) = (owner.arrival.opened_at, owner.arrival.currency);
-        let series = table.or("series", String::new(), text);
-        let number = table.need("number", text);
+        let series = table.or("series", String::new(), words::series);
+        let number = table.need("number", words::series);
         let issued_at = table.need("issued_at", |value| {
             let issued_at = not_after(value, at)?;
             if issued_at < opened_at {
@@ -128,7 +148,7 @@ impl Arrivals {
             table.value().note("issued_at: the invoices of an account stand in the order of their issue");
         }
         owner.arrival.invoices.push(ArrivingInvoice { issued_at, open, overdue: overdue? });
-        owner.invoices.push(Printed { series: series.clone(), number: number.clone(), total });
+        owner.invoices.push(Printed { line, series: series.clone(), number: number.clone(), total });
         if self.names.came_before(&["invoice", &series, &number]) {
             table.value().note(format!("number: `{number}` of series `{series}` stands in this file already"));
         }
@@ -136,25 +156,32 @@ impl Arrivals {
     }
 }
 
-fn trial(table: &Table<'_>) -> Option<Option<ArrivingTrial>> {
-    let ends_at = table.maybe("trial_ends_at", words::time)?;
+fn detail(key: &str, value: &Value<'_>) -> Option<String> {
+    let text = words::text(value)?;
+    match customer::refusal(key, &text) {
+        None => Some(text),
+        Some(why) => value.refuse(&why),
+    }
+}
+
+fn trial(table: &Table<'_>, opened_at: Option<Timestamp>, days: u32) -> Option<Option<ArrivingTrial>> {
+    let longest = opened_at.map(|opened_at| opened_at.midnight().plus_days(days + 1 + TRIAL_MARGIN_DAYS));
+    let ends_at = table.maybe("trial_ends_at", |value| {
+        let ends_at = words::time(value)?;
+        match longest.filter(|longest| ends_at > *longest) {
+            None => Some(ends_at),
+            Some(longest) => value.refuse(&format!(
+                "a trial lasts {days} days behind the day of `opened_at`, and with all that was given on top ends by \
+                 {longest}"
+            )),
+        }
+    })?;
     let traffic_used = table.maybe("trial_traffic_used", words::quantity)?;
     match (ends_at, traffic_used) {
         (Some(ends_at), used) => Some(Some(ArrivingTrial { ends_at, traffic_used: used.unwrap_or(Quantity::ZERO) })),
         (None, None) => Some(None),
         (None, Some(_)) => {
             table.value().fail("trial_traffic_used: it is of an account in its trial: give `trial_ends_at`, or neither")
-        }
-    }
-}
-
-fn text(value: &Value<'_>) -> Option<String> {
-    let text = words::text(value)?;
-    let is_plain = !text.trim().is_empty() && !text.chars().any(|each| each.is_control() && each != '\n');
-    match is_plain && text.chars().count() <= LONGEST_TEXT {
-        true => Some(text),
-        false => {
-            value.refuse(&format!("it is text of 1 to {LONGEST_TEXT} characters, none of them a control character"))
         }
     }
 }

@@ -14,7 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rules::{
-    Arrival, Context, Micros, Misfit, Outage, Policy, PriceBook, PriceList, StopReason, SuspendReason, Timestamp,
+    Arrival, Context, DocumentPolicy, Micros, Misfit, Outage, Policy, PriceBook, PriceList, StopReason, SuspendReason,
+    Timestamp,
 };
 
 use self::lines::Lines;
@@ -73,6 +74,7 @@ pub struct Imported {
 /// An invoice as it was printed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Printed {
+    pub line: usize,
     pub series: String,
     pub number: String,
     pub total: Micros,
@@ -243,7 +245,8 @@ impl Arrivals {
 
     fn next_number(&mut self, table: &Table<'_>) -> Option<()> {
         table.only(NUMBERS_KEYS);
-        let series = table.need("series", words::text);
+        let documents = &self.terms.policy.documents;
+        let series = table.need("series", |value| series_here(value, documents));
         let next = table.need("next", words::whole(1..=u32::MAX));
         if self.numbers.insert(series?, (i64::from(next?), self.line)).is_some() {
             table.value().note("this series stands in the file already");
@@ -263,6 +266,19 @@ impl Arrivals {
         }
         Some(done)
     }
+}
+
+/// A series that documents are numbered in here.
+fn series_here(value: &Value<'_>, documents: &DocumentPolicy) -> Option<String> {
+    let series = [&documents.invoice_series, &documents.credit_note_series];
+    let named = series.into_iter().find(|series| value.as_str() == Some(series));
+    named.cloned().or_else(|| {
+        let [invoices, notes] = series;
+        value.refuse(&format!(
+            "[documents] of the configuration names no such series, so nothing is numbered in it here; it names \
+             `{invoices}` for invoices and `{notes}` for credit notes"
+        ))
+    })
 }
 
 fn not_after(value: &Value<'_>, at: Timestamp) -> Option<Timestamp> {

@@ -117,7 +117,17 @@ fn every_value_is_looked_at() {
         (r#"{"kind": "wallet", "account": "ann", "balance": "1e9"}"#, "balance: \"1e9\": a balance is a decimal"),
         (r#"{"kind": "wallet", "account": "bob", "balance": "5"}"#, "stand directly behind its own"),
         (r#"{"kind": "wallet", "account": "ann", "account": "ann", "balance": "5"}"#, "this key is given twice"),
-        (r#"{"kind": "numbers", "series": "R", "next": 0}"#, "next: the integer 0: it is a whole number from 1"),
+        (r#"{"kind": "numbers", "series": "INV", "next": 0}"#, "next: the integer 0: it is a whole number from 1"),
+        (
+            r#"{"kind": "numbers", "series": "Inv", "next": 7}"#,
+            "series: \"Inv\": [documents] of the configuration names",
+        ),
+        (
+            r#"{"kind": "numbers", "series": "INV-", "next": 7}"#,
+            "it names `INV` for invoices and `CN` for credit notes",
+        ),
+        (r#"{"kind": "numbers", "series": "", "next": 7}"#, "names no such series"),
+        (r#"{"kind": "numbers", "series": " inv ", "next": 7}"#, "names no such series"),
         (r#"{"kind": "account", "name": "jürgen", "opened_at": "2026-01-01T00:00:00Z"}"#, "all of them ASCII"),
         (ANN, "account `ann` stands in this file already"),
         (r#"{"kind": "account", "name": "bob", "opened_at": "2026-04-10T08:00:01Z"}"#, "not after the second"),
@@ -189,7 +199,12 @@ fn services_and_invoices_are_looked_at() {
         (r#""number": "1", "total": "5.00", "open": "0""#, "open: \"0\": the amount is a decimal"),
         (r#""number": "1", "total": "5.00", "open": "6.00""#, "what is still to pay is at most the total"),
         (r#""number": "1", "total": "5.001", "open": "1.00""#, "in whole minor units"),
-        (r#""number": " ", "total": "5.00", "open": "1.00""#, "number: \" \": it is text of 1 to 500 characters"),
+        (
+            r#""number": " ", "total": "5.00", "open": "1.00""#,
+            "number: \" \": it is as it was printed: 1 to 64 characters",
+        ),
+        (r#""number": "1", "series": " INV", "total": "5.00", "open": "1.00""#, "series: \" INV\": it is as it was"),
+        (r#""number": "1", "series": "", "total": "5.00", "open": "1.00""#, "series: \"\": it is as it was printed"),
     ] {
         refused(&invoice(rest), told);
     }
@@ -203,4 +218,25 @@ fn of_an_account_that_is_wrong_itself_its_lines_are_not_told_too() {
         r#"{"kind": "totals"}"#,
     ]);
     assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn who_the_customer_is_is_looked_at() {
+    let account =
+        |rest: &str| format!(r#"{{"kind": "account", "name": "bob", "opened_at": "2026-03-01T10:00:00Z", {rest}}}"#);
+    for (rest, told) in [
+        (r#""email": "not an email""#, "email: \"not an email\": an e-mail address is like"),
+        (r#""provider": "cash""#, "provider: \"cash\": a payment provider is one of stripe, paypal, btcpay"),
+        (r#""payment_method": "pm_1""#, "payment_method: it is a provider's: say which one"),
+        (r#""provider_customer": "cus_1""#, "provider_customer: it is a provider's: say which one"),
+        (r#""trial_ends_at": "2026-06-30T00:00:01Z""#, "a trial lasts 30 days behind the day of `opened_at`"),
+    ] {
+        refused(&account(rest), told);
+    }
+    let method = r#""provider": "stripe", "payment_method": "pm_1""#;
+    let (ann, bob) = (ANN.replace('}', &format!(", {method}}}")), account(method));
+    let told = problems(&[&ann, &bob]);
+    assert!(told[0].starts_with("2: payment_method: `pm_1` of stripe stands in this file already"), "{told:?}");
+    let longest = account(r#""trial_ends_at": "2026-06-30T00:00:00Z""#);
+    assert!(!problems(&[&longest]).iter().any(|problem| problem.contains("trial")), "given on top");
 }
