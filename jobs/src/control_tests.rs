@@ -144,6 +144,9 @@ async fn what_a_paused_job_would_do_waits_at_every_door() {
     let order = RunOrder::by("cli:ann", bench.now());
     let run = open_run(&office, named(JOB), &order, bench.now()).await.expect("no fault").expect("a run");
     assert_eq!((run.state, run.slot, run.held_for.is_some()), (RunState::Held, None, true));
+    // Whoever asked for it may take it back, and ask again.
+    assert!(office.store.run_cancel(run.id, "cli:ann", "too early", bench.now()).await.expect("cancelled"));
+    let run = open_run(&office, named(JOB), &order, bench.now()).await.expect("no fault").expect("a run");
     let run = release(&office, &run, "cli:ann", bench.now()).await.expect("released").expect("it was held");
     assert_eq!(work_run(&office, named(JOB), &run, WORKER).await.expect("worked off").done, 2);
     assert_eq!((periods(&bench, ann).await, periods(&bench, bob).await), (3, 8));

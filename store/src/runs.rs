@@ -193,7 +193,7 @@ impl Store {
         let mut transaction = self.write().await?;
         let cancelled = sql::query(
             "update runs set state = 'cancelled', finished_at = $2, cancelled_by = $3, cancelled_for = $4
-            where id = $1 and state = 'queued' and slot is null and started_at is null
+            where id = $1 and state in ('queued', 'held') and slot is null and started_at is null
                 and not exists (select 1 from run_shards where run_id = $1 and state <> 'queued')",
         )
         .bind(id.0)

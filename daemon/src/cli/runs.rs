@@ -358,7 +358,7 @@ async fn stands_still(store: &Store, run: &Run) -> anyhow::Result<Option<String>
 }
 
 async fn cancel(books: &Books, id: RunId, reason: &str, format: Format) -> anyhow::Result<u8> {
-    let store = books.store().await?;
+    let store = books.store_for_changes().await?;
     let run = find(&store, id).await?;
     if run.slot.is_some() || run.asked_by == SCHEDULE {
         let why = format!(
