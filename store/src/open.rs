@@ -120,7 +120,7 @@ impl Store {
             moving::refuse_moved(&readers).await?;
         }
         let queue = match &opening.queue {
-            Some(name) => Some(Queue::open(name, opening.redis.as_deref()).await?),
+            Some(name) => Some(Queue::open(name, opening.redis.as_deref(), &readers).await?),
             None => None,
         };
         // Whoever serves makes the queue. If it is elsewhere, a wake that nobody is told of is found by the next look.
