@@ -47,7 +47,7 @@ pub struct Office {
 /// Decisions that are not written yet, and the revision of what holds for all that they were made with.
 pub struct Decided {
     revision: Revision,
-    commits: Vec<Commit>,
+    pub(crate) commits: Vec<Commit>,
     faults: Vec<(AccountId, String)>,
     /// Accounts that were left because they wait for a held run.
     held: i64,
@@ -254,7 +254,9 @@ impl Office {
             // One account's fault must not stop the others of its batch.
             Err(StoreError::Constraint { .. }) => {
                 for commit in &commits {
-                    match self.store.commit(std::slice::from_ref(commit), stamp, None).await {
+                    // As far as it had come before: what is not the worker's any more is refused here, too.
+                    let before = progress.as_deref();
+                    match self.store.commit(std::slice::from_ref(commit), stamp, before).await {
                         Ok(outcomes) => written.note(std::slice::from_ref(commit), &outcomes),
                         Err(error @ StoreError::Constraint { .. }) => {
                             faults.push((commit.changes.id(), error.to_string()));

@@ -2,9 +2,11 @@
 
 use providers::CardScript;
 use rules::{AccountId, Answer, Kind, Micros, Policy, Refusal, Stage, TermState, Timestamp, TransferKind};
+use store::{Counts, Moved, ShardProgress, StoreError};
 
 use crate::error::JobError;
-use crate::testing::{Bench, Books, at, change_plan, counts, create, units};
+use crate::slots::open_slot;
+use crate::testing::{Bench, Books, at, change_plan, counts, create, named, units};
 
 const MONTH: &str = "2026-04-01T00:00:00Z";
 
@@ -106,6 +108,39 @@ async fn a_stale_decision_writes_nothing() {
     bench.office.settle(&[ann], bench.now(), None).await.expect("settled");
     assert_eq!(bench.wallet("ann").await, units(135));
     bench.verified().await;
+}
+
+/// Beside an account that is refused, the others of the batch are refused as well once their shard is another worker's.
+#[tokio::test]
+async fn a_worker_that_lost_its_claim_writes_nothing_beside_a_fault() {
+    let bench = Bench::at("2026-03-02T12:00:00Z").await;
+    let ann = bench.customer("ann", "daily", 100).await;
+    let bob = bench.customer("bob", "daily", 100).await;
+    bench.advance("2026-03-03T00:00:00Z");
+    let store = &bench.office.store;
+    let run = open_slot(&bench.office, named("bill_instances"), bench.now()).await.expect("no fault").expect("a run");
+    let mut decided = bench.office.decide(&[ann, bob], bench.now()).await.expect("decided");
+    let twice = decided.commits[0].changes.transfers[0].clone();
+    decided.commits[0].changes.transfers.push(twice);
+    for worker in ["slow", "other"] {
+        let until = bench.now().plus_secs(60);
+        store.shard_claim(run.id, 0, worker, bench.now(), until).await.expect("claimed").expect("a shard");
+        bench.advance(&until.to_string());
+    }
+    let before = bench.books().await;
+    let mut progress = ShardProgress {
+        run: run.id,
+        shard: 0,
+        worker: "slow".to_owned(),
+        up_to: AccountId(0),
+        done: 0,
+        moved: Moved::default(),
+        counts: Counts::default(),
+        claimed_until: None,
+    };
+    let refused = bench.office.commit(decided, Some(&mut progress)).await.expect_err("another's shard");
+    assert!(matches!(refused, JobError::Store(StoreError::ClaimLost { .. })), "{refused}");
+    assert_eq!(bench.books().await, before);
 }
 
 /// Two workers on the same accounts, at once and one long after the other.

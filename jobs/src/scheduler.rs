@@ -21,7 +21,7 @@ const BEAT_SECS: i64 = 30;
 const REWAKE_SECS: i64 = 60;
 
 /// Where other daemons may die, what they were at is looked after more often.
-const TAKE_OVER_SECS: i64 = 3;
+const TAKE_OVER_SECS: i64 = 2;
 
 /// One daemon tries parked accounts; if it dies at that, they are tried again after this.
 const PARKED_CLAIM_SECS: i64 = 120;

@@ -11,3 +11,11 @@ create table moves (
     began_at integer not null,
     constraint move_has_a_state check (state in ('leaving', 'left', 'arriving', 'arrived', 'dead'))
 ) strict;
+
+-- What these books are called where others' things lie beside theirs. Each database has its own, also after a move.
+create table identity (
+    id integer not null primary key check (id = 1),
+    name text not null
+) strict;
+
+insert into identity (id, name) values (1, lower(hex(randomblob(16))));

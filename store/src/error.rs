@@ -11,6 +11,8 @@ pub enum StoreError {
     UnknownUrl(String),
     #[error("{place} cannot be reached: {problem}")]
     Unreachable { place: String, problem: String },
+    #[error("the server does not answer within {secs} s")]
+    Silent { secs: u64 },
     #[error("the server is PostgreSQL {found}: Bursar needs {needed} or newer")]
     ServerTooOld { found: i32, needed: i32 },
     #[error("the server is a standby, which takes no changes: give the address of the primary")]

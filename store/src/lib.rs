@@ -40,6 +40,7 @@ mod withdraw;
 
 mod clock_doubts;
 mod controls;
+mod pulse;
 mod queue;
 mod runs;
 mod shards;
@@ -70,6 +71,7 @@ pub use open::{Opening, Store};
 pub use pages::{AccountRow, InvoiceState, ServiceFilter, ServiceRow};
 pub use parked::Parked;
 pub use prices::{OwnedService, Published, PublishedList, Withdrawn};
+pub use pulse::Pulse;
 pub use queue::{Wake, Wakes};
 pub use receipts::{NewReceipt, ReceiptRow};
 pub use reference::Revision;

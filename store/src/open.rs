@@ -130,7 +130,7 @@ impl Store {
             standing::check(&readers, opening.durability).await?;
         }
         let queue = match opening.queue.as_ref().filter(|_| !opening.only_read) {
-            Some(name) => Some(Queue::open(name, opening.redis.as_deref()).await?),
+            Some(name) => Some(Queue::open(name, opening.redis.as_deref(), &readers).await?),
             None => None,
         };
         // Whoever serves makes the queue. If it is elsewhere, a wake that nobody is told of is found by the next look.

@@ -63,7 +63,7 @@ macro_rules! select_shards {
 
 /// One that is free, the worker's own, or whose claim ran out, in a run whose time came.
 macro_rules! claim {
-    ($dead:literal) => {
+    ($dead:expr) => {
         concat!(
             "update run_shards set state = 'running', claimed_by = $3, claimed_until = $5
             where run_id = $1 and shard = $2 and state <> 'done'
@@ -76,12 +76,20 @@ macro_rules! claim {
 
 const CLAIM: &str = claim!("");
 
-/// Also one of a daemon whose connections are gone.
-const CLAIM_OF_THE_DEAD: &str =
-    claim!(" or claimed_by not in (select application_name from pg_catalog.pg_stat_activity)");
+/// By [`crate::Pulse`] a daemon asks the server something each second. One that has been silent for longer is gone or
+/// stands still. Of another role's connections the server may not say since when they are silent.
+macro_rules! alive {
+    () => {
+        "select application_name from pg_catalog.pg_stat_activity
+        where datname = current_database() and application_name <> ''
+            and coalesce(state_change > clock_timestamp() - interval '10 seconds', true)"
+    };
+}
 
-const ALIVE: &str = "select distinct application_name from pg_catalog.pg_stat_activity
-    where datname = current_database() and application_name <> ''";
+/// Also one of a daemon that is gone or stands still.
+const CLAIM_OF_THE_DEAD: &str = claim!(concat!(" or claimed_by not in (", alive!(), ")"));
+
+const ALIVE: &str = alive!();
 
 impl Store {
     /// Claims a shard until `until`; none if it is done, another worker's claim still stands, or its run is held
@@ -112,7 +120,22 @@ impl Store {
         row.filter(|_| claimed == 1).as_ref().map(read_shard).transpose()
     }
 
-    /// The daemons that are connected, where a server knows: a claim of another name is a dead one's.
+    /// Lets go of a shard whose work ended early, if it is the worker's still: whoever is woken for it may have it.
+    pub async fn shard_release(&self, run: RunId, shard: u32, worker: &str) -> Result<()> {
+        let mut transaction = self.write_beside().await?;
+        sql::query(
+            "update run_shards set state = 'queued', claimed_by = null, claimed_until = null
+            where run_id = $1 and shard = $2 and state = 'running' and claimed_by = $3",
+        )
+        .bind(run.0)
+        .bind(i64::from(shard))
+        .bind(worker)
+        .execute(&mut transaction)
+        .await?;
+        transaction.commit().await
+    }
+
+    /// The daemons that are connected and awake, where a server knows: a claim of another name is a dead one's.
     pub async fn workers_alive(&self) -> Result<Option<HashSet<String>>> {
         if self.readers().dialect() == Dialect::Sqlite {
             return Ok(None);

@@ -25,6 +25,8 @@ mod opening;
 mod payments;
 #[path = "conformance/prices.rs"]
 mod prices;
+#[path = "conformance/queue.rs"]
+mod queue;
 #[path = "conformance/reading.rs"]
 mod reading;
 #[path = "conformance/refusals.rs"]

@@ -25,6 +25,8 @@ mod opening;
 mod payments;
 #[path = "conformance/prices.rs"]
 mod prices;
+#[path = "conformance/queue.rs"]
+mod queue;
 #[path = "conformance/reading.rs"]
 mod reading;
 #[path = "conformance/refusals.rs"]
@@ -34,7 +36,6 @@ mod round_trip;
 #[path = "conformance/running.rs"]
 mod running;
 #[path = "../../tests/support/servers.rs"]
-#[expect(dead_code, reason = "other tests do more with their servers")]
 mod servers;
 #[path = "conformance/servers_ways.rs"]
 mod servers_ways;

@@ -3,7 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use support::faults::{ON_POSTGRES, WITH_REDIS, play};
+use std::time::Duration;
+
+use support::faults::{Fault, Measure, ON_POSTGRES, WITH_REDIS, play};
 use support::kills::{CutsShort, compare, killed};
 
 #[test]
@@ -28,12 +30,23 @@ fn a_thousand_kills_of_a_host() {
     kill_nights(17, 10_000);
 }
 
-/// Three daemons and 100,000 instances: in each night something happens, 160 times to PostgreSQL alone and 40 times with
-/// the queue in a Redis.
+/// Of several daemons; one in five with the queue in a Redis.
+const NIGHTS: usize = 200;
+
+/// Longer than any claim or timeout.
+const FULL: Measure = Measure {
+    queue_gone: Duration::from_secs(60),
+    server_gone: Duration::from_secs(60),
+    frozen: Duration::from_secs(70),
+    back_within: Duration::from_secs(5),
+};
+
+/// Three daemons and 100,000 instances: in each night something happens.
 #[test]
 fn two_hundred_nights_of_several_daemons() {
-    play(20_000, &ON_POSTGRES.repeat(20), false);
-    play(20_000, &WITH_REDIS.repeat(10), true);
+    let of = |faults: &[Fault], nights| -> Vec<Fault> { faults.iter().copied().cycle().take(nights).collect() };
+    play(20_000, &of(&ON_POSTGRES, NIGHTS - NIGHTS / 5), false, FULL);
+    play(20_000, &of(&WITH_REDIS, NIGHTS / 5), true, FULL);
 }
 
 /// Twenty nights of each of so many evenings.

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use jobs::Stopwatch;
 use tempfile::TempDir;
 
 use crate::support::dice::Dice;
@@ -17,16 +18,40 @@ use crate::support::servers::{Server, sql};
 const INSTANCES: u64 = 5;
 const DAEMONS: i64 = 3;
 
-/// What happens to a night in the middle of its work.
+/// A batch takes about so long: what strikes within it may meet any of its statements, or what lies between two.
+const BATCH_MS: u64 = 100;
+
+/// While nobody can work, each daemon may use so much of a core, and write so many lines.
+const IDLE_PERCENT: u64 = 5;
+const IDLE_LINES: usize = 20;
+
+/// What one that stands still was at is another's long before its claim runs out, which takes a minute.
+const TAKEN_OVER: Duration = Duration::from_secs(30);
+
+/// How long what happens lasts, and within what time work must go on after it.
 #[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    pub queue_gone: Duration,
+    pub server_gone: Duration,
+    /// One that stands still for long does so for this, also when the night is over.
+    pub frozen: Duration,
+    pub back_within: Duration,
+}
+
+/// What happens to a night in the middle of its work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     None,
     /// SIGKILL of one daemon, and another one in its place.
     Kill,
     /// One stands still while the others go on, and wakes up later.
     Freeze,
+    /// It stands still until the others have done all of its work.
+    FreezeLong,
     /// The server goes down without a word, and comes up again.
     ServerRestarts,
+    /// The server is gone for a while.
+    ServerGone,
     /// Every connection is cut.
     Cut,
     /// The server committed, and its answer is lost with the connection.
@@ -39,18 +64,20 @@ pub enum Fault {
     QueueGone,
 }
 
-pub const ON_POSTGRES: [Fault; 8] = [
-    Fault::None,
+pub const ON_POSTGRES: [Fault; 9] = [
     Fault::Kill,
     Fault::Freeze,
+    Fault::FreezeLong,
     Fault::ServerRestarts,
+    Fault::ServerGone,
     Fault::Cut,
     Fault::AnswersLost,
     Fault::ClocksApart,
     Fault::QueueLost,
 ];
 
-pub const WITH_REDIS: [Fault; 4] = [Fault::None, Fault::Kill, Fault::QueueLost, Fault::QueueGone];
+pub const WITH_REDIS: [Fault; 5] =
+    [Fault::Kill, Fault::QueueLost, Fault::QueueGone, Fault::ClocksApart, Fault::ServerGone];
 
 struct Host<'a> {
     server: &'a mut Server,
@@ -74,7 +101,7 @@ impl Host<'_> {
         Daemon::of(command)
     }
 
-    fn strike(&mut self, fault: Fault, night: &Night, daemons: &mut Vec<Daemon>, dice: &mut Dice) {
+    fn strike(&mut self, fault: Fault, measure: Measure, night: &Night, daemons: &mut Vec<Daemon>, dice: &mut Dice) {
         let which = usize::try_from(dice.below(DAEMONS.unsigned_abs())).expect("few");
         match fault {
             Fault::None | Fault::ClocksApart => {}
@@ -86,8 +113,13 @@ impl Host<'_> {
             Fault::QueueGone => {
                 let redis = self.redis.as_mut().expect("a Redis");
                 redis.command("stop");
-                thread::sleep(Duration::from_secs(3));
+                nobody_works(daemons, measure.queue_gone);
                 redis.command("start");
+            }
+            Fault::ServerGone => {
+                self.server.command("-m immediate stop");
+                nobody_works(daemons, measure.server_gone);
+                self.server.command("start");
             }
             Fault::Kill => {
                 daemons.swap_remove(which).kill();
@@ -96,6 +128,13 @@ impl Host<'_> {
             Fault::Freeze => {
                 signal("STOP", &daemons[which]);
                 thread::sleep(Duration::from_secs(5));
+                signal("CONT", &daemons[which]);
+            }
+            Fault::FreezeLong => {
+                let frozen = Stopwatch::start();
+                signal("STOP", &daemons[which]);
+                others_go_on(night);
+                thread::sleep(measure.frozen.saturating_sub(frozen.elapsed()));
                 signal("CONT", &daemons[which]);
             }
             Fault::ServerRestarts => self.server.command("-m immediate restart"),
@@ -112,17 +151,57 @@ impl Host<'_> {
     }
 }
 
+/// Waits while nobody can work, and sees to it that nobody is busy with it.
+fn nobody_works(daemons: &[Daemon], gone: Duration) {
+    let lines = || -> Vec<usize> { daemons.iter().map(|daemon| daemon.log().lines().count()).collect() };
+    let before = lines();
+    // What was in hand may come to its end first.
+    let settled = (gone / 2).min(Duration::from_secs(10));
+    thread::sleep(settled);
+    let (used, measured) = (daemons.iter().map(Daemon::cpu_ms).collect::<Vec<_>>(), Stopwatch::start());
+    thread::sleep(gone - settled);
+    let most = u64::try_from(measured.elapsed().as_millis()).expect("short") * IDLE_PERCENT / 100;
+    for (daemon, (used, before)) in daemons.iter().zip(used.into_iter().zip(before)) {
+        let (used, log) = (daemon.cpu_ms() - used, daemon.log());
+        assert!(used <= most, "it used {used} ms of a core where {most} are enough: {log}");
+        let written = log.lines().count() - before;
+        assert!(written <= IDLE_LINES, "it wrote {written} lines: {log}");
+    }
+}
+
+/// Waits until the night is done without the one that stands still.
+fn others_go_on(night: &Night) {
+    let mut reached = night.progress();
+    while let Progress::At(done) = reached {
+        let paused = Stopwatch::start();
+        reached = night.wait_for(Progress::At(done + 1));
+        assert!(paused.elapsed() < TAKEN_OVER, "after {done} accounts nothing went on for {:?}", paused.elapsed());
+    }
+}
+
+/// Waits until work goes on; after how long it did.
+fn back_at_work(night: &Night, within: Duration, how: &str) -> Duration {
+    let waited = Stopwatch::start();
+    if let Progress::At(done) = night.progress() {
+        night.wait_for(Progress::At(done + 1));
+    }
+    let waited = waited.elapsed();
+    assert!(waited <= within, "{how}: work went on after {waited:?} only");
+    waited
+}
+
 fn signal(name: &str, daemon: &Daemon) {
     let kill = format!("kill -{name} {}", daemon.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
 }
 
 /// Plays one evening with each fault; the books must be those of an undisturbed night on SQLite.
-pub fn play(accounts: u64, faults: &[Fault], with_redis: bool) {
+pub fn play(accounts: u64, faults: &[Fault], with_redis: bool, measure: Measure) {
     let mut dice = Dice::of_today();
     let (mut server, mut redis) = (Server::postgres(), with_redis.then(Server::redis));
-    while !play_once(accounts, faults, &mut host(&mut server, redis.as_mut()), &mut dice) {
-        eprintln!("a midnight came while this was running: once more");
+    let mut played = 0;
+    while played < faults.len() {
+        played += play_some(accounts, &faults[played..], &mut host(&mut server, redis.as_mut()), measure, &mut dice);
     }
 }
 
@@ -131,7 +210,8 @@ fn host<'a>(server: &'a mut Server, redis: Option<&'a mut Server>) -> Host<'a> {
     Host { server, redis, proxy, folder: tempfile::tempdir().expect("a folder") }
 }
 
-fn play_once(accounts: u64, faults: &[Fault], host: &mut Host<'_>, dice: &mut Dice) -> bool {
+/// How many nights were played: when a midnight comes while one is, it is left, and another evening is needed.
+fn play_some(accounts: u64, faults: &[Fault], host: &mut Host<'_>, measure: Measure, dice: &mut Dice) -> usize {
     let evening = Evening::new(accounts, INSTANCES, dice);
     let calm = evening.night("calm.db");
     let daemon = calm.serve();
@@ -139,25 +219,54 @@ fn play_once(accounts: u64, faults: &[Fault], host: &mut Host<'_>, dice: &mut Di
     daemon.terminate();
     let books = calm.books();
     let template = evening.on(host.server);
-    for fault in faults {
+    for (number, fault) in faults.iter().enumerate() {
         let night = evening.night_on(&template);
-        let ahead = |number: i64| matches!(fault, Fault::ClocksApart).then_some(number * 5 - 5);
-        let mut daemons: Vec<Daemon> = (0..DAEMONS).map(|number| host.daemon(&night, ahead(number))).collect();
-        let reached = night.wait_for(Progress::At(dice.below(evening.accounts / 2)));
-        host.strike(*fault, &night, &mut daemons, dice);
-        let how = format!("{fault:?} at {reached:?}");
-        night.wait_for(Progress::Done);
-        for daemon in daemons {
-            let (status, log) = daemon.terminate();
-            assert_eq!(status, Some(0), "{how}: {log}");
-        }
+        let how = play_one(&evening, &night, *fault, host, measure, dice);
         if evening.is_over() {
-            return false;
+            eprintln!("a midnight came while this was running: once more");
+            return number;
         }
-        eprintln!("{how}");
+        eprintln!("{fault:?}, {} nights to go: {how}", faults.len() - number - 1);
         evening.assert_charged(&night, &how);
         assert!(night.books() == books, "{how}: not the books of an undisturbed night");
         night.assert_verified();
+        night.remove();
     }
-    true
+    faults.len()
+}
+
+/// Strikes at some moment of a night, and maybe once more at a later one; what happened, and when work went on.
+fn play_one(
+    evening: &Evening,
+    night: &Night,
+    fault: Fault,
+    host: &mut Host<'_>,
+    measure: Measure,
+    dice: &mut Dice,
+) -> String {
+    let ahead = |number: i64| (fault == Fault::ClocksApart).then_some(number * 5 - 5);
+    let mut daemons: Vec<Daemon> = (0..DAEMONS).map(|number| host.daemon(night, ahead(number))).collect();
+    let again = [Fault::None, Fault::None, Fault::Cut, Fault::AnswersLost];
+    let again = again[usize::try_from(dice.below(4)).expect("few")];
+    let (mut how, mut done) = (String::new(), 0);
+    for fault in [fault, again] {
+        let reached = night.wait_for(Progress::At(done + dice.below((evening.accounts - done) / 2)));
+        if fault == Fault::None || reached == Progress::Done {
+            continue;
+        }
+        thread::sleep(Duration::from_millis(dice.below(BATCH_MS)));
+        host.strike(fault, measure, night, &mut daemons, dice);
+        how += &format!("{fault:?} at {reached:?} of {} accounts: ", evening.accounts);
+        let back = back_at_work(night, measure.back_within, &how);
+        how += &format!("work went on after {} ms; ", back.as_millis());
+        if let Progress::At(reached) = night.progress() {
+            done = reached.min(evening.accounts - 2);
+        }
+    }
+    night.wait_for(Progress::Done);
+    for daemon in daemons {
+        let (status, log) = daemon.terminate();
+        assert_eq!(status, Some(0), "{how}: {log}");
+    }
+    how
 }

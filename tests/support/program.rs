@@ -115,6 +115,15 @@ impl Daemon {
         self.child.id()
     }
 
+    /// For how long it kept a core busy until now.
+    pub fn cpu_ms(&self) -> u64 {
+        const TICK_MS: u64 = 10;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("it lives");
+        // After its name, which ends with a bracket: the time in the program is the 12th, in the kernel the 13th.
+        let fields = stat.rsplit_once(')').expect("a name").1.split_whitespace();
+        fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("ticks")).sum::<u64>() * TICK_MS
+    }
+
     /// All that it logged so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -3,6 +3,8 @@
 mod health;
 pub mod lock;
 pub mod logging;
+mod reach;
+mod seldom;
 mod signals;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,8 @@ use tokio::task::JoinHandle;
 use crate::input::{Config, read_price_lists};
 use crate::serve::health::Health;
 use crate::serve::lock::Lock;
+use crate::serve::reach::Reach;
+use crate::serve::seldom::Seldom;
 use crate::serve::workers::Desk;
 
 /// The queue of the wakes in the books' own file.
@@ -34,9 +38,6 @@ pub const QUEUE: &str = "bursar";
 /// Who claims shards in a file. It stays the same from start to start, so that a restarted daemon takes up at once
 /// what it was at; that there is only one of that name sees the lock to.
 const WORKER: &str = "serve";
-
-/// What failed is tried again after this.
-const AFTER_FAILURE_SECS: i64 = 5;
 
 /// What of a daemon's work this one does. Of many over one database some may only answer, and some only work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -55,8 +56,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often the books are asked whether they are still this program's to work in. Each commit asks for itself.
 const ASK: Duration = Duration::from_secs(5);
 
-/// For how long wakes that are done stay to be looked at.
-const WAKES_KEPT_SECS: i64 = 7 * rules::DAY;
+/// The queue is purged as often as its wakes are kept, and daily at least; again after this when that fails.
+const PURGE_AGAIN_SECS: i64 = 60;
 
 /// What is at work when the stop comes may end within this; a batch takes a fraction of it. Systemd waits longer.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -76,6 +77,7 @@ pub struct Server {
     office: Office,
     desk: Arc<Desk>,
     health: Arc<Health>,
+    reach: Arc<Reach>,
     watch: ClockWatch,
     http: JoinHandle<()>,
     address: SocketAddr,
@@ -127,9 +129,10 @@ impl Server {
             .with_context(|| format!("cannot listen on {}: set another `listen`", config.listen))?;
         let address = listener.local_addr()?;
         let http = tokio::spawn(health::answer(listener, health.clone()));
-        let desk = Arc::new(Desk::new(&worker, office.clone(), health.clone()));
+        let reach = Arc::new(Reach::default());
+        let desk = Arc::new(Desk::new(&worker, office.clone(), health.clone(), reach.clone()));
         tracing::info!(listen = %address, "started");
-        Ok(Self { office, desk, health, watch, http, address, worker, role, asked: None, _lock: lock })
+        Ok(Self { office, desk, health, reach, watch, http, address, worker, role, asked: None, _lock: lock })
     }
 
     pub fn office(&self) -> &Office {
@@ -149,6 +152,7 @@ impl Server {
             self.office.store.close().await;
             return ended;
         }
+        let feeling = tokio::spawn(self.reach.clone().feel(self.office.store.clone()));
         let workers = tokio::spawn(workers::supervise(self.desk.clone()));
         let ended = self.schedule().await;
         tracing::info!("draining");
@@ -156,6 +160,7 @@ impl Server {
         if tokio::time::timeout(DRAIN, workers).await.is_err() {
             tracing::warn!("what was at work did not end in time: it rolls back and is found due at the next start");
         }
+        feeling.abort();
         self.http.abort();
         if tokio::time::timeout(TICK, self.close()).await.is_err() {
             tracing::warn!("the database was too busy to be closed: its log is read at the next start");
@@ -177,35 +182,45 @@ impl Server {
     /// Ticks each second, and at once when money waits for a card, until the stop or until a newer program has
     /// migrated the books.
     async fn schedule(&mut self) -> anyhow::Result<()> {
-        let stop = self.office.stop.clone();
-        let mut scheduler = Scheduler::new(&self.worker, self.office.clock.now());
-        let mut purge_at = scheduler.next();
-        let (mut was_ready, mut has_failed) = (false, false);
+        let (stop, desk, reach) = (self.office.stop.clone(), self.desk.clone(), self.reach.clone());
+        let mut rounds = Rounds::new(&self.worker, self.office.clock.now());
         while !stop.is_asked() {
-            has_failed |= self.desk.has_failed();
-            match self.look(has_failed).await? {
-                Ok(now) => {
-                    if std::mem::take(&mut has_failed) {
-                        scheduler.rewake_at(now.plus_secs(AFTER_FAILURE_SECS));
-                    }
-                    let ticked = scheduler.tick(&self.office, now).await;
-                    note(&ticked);
-                    if purge_at <= now && self.purge(now).await {
-                        purge_at = now.plus_secs(rules::DAY);
-                    }
-                    self.health.ticked(&ticked.problems);
+            if reach.has_books() {
+                tokio::select! {
+                    went = self.round(&mut rounds) => went?,
+                    // As if it were cut off: what it was at is looked for again.
+                    () = reach.books_lost() => {}
                 }
-                Err((what, error)) => self.doubt(what, error),
-            }
-            if !was_ready && self.health.is_ready().await {
-                was_ready = true;
-                tracing::info!(next = %scheduler.next(), "ready");
             }
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
-                () = self.desk.nudged() => scheduler.nudge(),
+                () = desk.nudged() => rounds.scheduler.nudge(),
                 () = stop.asked() => {}
             }
+        }
+        Ok(())
+    }
+
+    async fn round(&mut self, rounds: &mut Rounds) -> anyhow::Result<()> {
+        rounds.rewake_in = self.desk.rewake_in().or(rounds.rewake_in);
+        match self.look(rounds.rewake_in.is_some()).await? {
+            Ok(now) => {
+                self.desk.let_go().await;
+                if let Some(secs) = rounds.rewake_in.take() {
+                    rounds.scheduler.rewake_at(now.plus_secs(secs));
+                }
+                let ticked = rounds.scheduler.tick(&self.office, now).await;
+                note(&ticked, &mut rounds.told);
+                if rounds.purge_at <= now {
+                    rounds.purge_at = now.plus_secs(self.purge(now).await);
+                }
+                self.health.ticked(&ticked.problems);
+            }
+            Err((what, error)) => self.doubt(what, error),
+        }
+        if !rounds.was_ready && self.health.is_ready().await {
+            rounds.was_ready = true;
+            tracing::info!(next = %rounds.scheduler.next(), "ready");
         }
         Ok(())
     }
@@ -254,17 +269,37 @@ impl Server {
         self.health.ticked(&problems);
     }
 
-    async fn purge(&self, now: Timestamp) -> bool {
-        match self.office.store.wakes_purge(now.plus_secs(-WAKES_KEPT_SECS)).await {
+    /// Purges the queue; after how many seconds it is to be done again.
+    async fn purge(&self, now: Timestamp) -> i64 {
+        let kept_secs = self.office.store.wakes_kept_secs();
+        match self.office.store.wakes_purge(now, kept_secs).await {
             Ok(purged) => {
                 tracing::debug!(purged, "forgot wakes that were done");
-                true
+                kept_secs.min(rules::DAY)
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot purge the queue");
-                false
+                PURGE_AGAIN_SECS
             }
         }
+    }
+}
+
+/// What the scheduler's rounds keep from one to the next.
+struct Rounds {
+    scheduler: Scheduler,
+    purge_at: Timestamp,
+    was_ready: bool,
+    /// Work failed: it is looked at again after so long.
+    rewake_in: Option<i64>,
+    told: Seldom,
+}
+
+impl Rounds {
+    fn new(worker: &str, now: Timestamp) -> Self {
+        let scheduler = Scheduler::new(worker, now);
+        let purge_at = scheduler.next();
+        Self { scheduler, purge_at, was_ready: false, rewake_in: None, told: Seldom::default() }
     }
 }
 
@@ -282,7 +317,7 @@ fn worker_name(database: &Address) -> String {
     }
 }
 
-fn note(ticked: &Ticked) {
+fn note(ticked: &Ticked, told: &mut Seldom) {
     if let Some(outage) = ticked.outage {
         tracing::warn!(from = %outage.from, to = %outage.to, "nobody was awake: recorded as an outage");
     }
@@ -301,8 +336,11 @@ fn note(ticked: &Ticked) {
     if ticked.retried > 0 {
         tracing::info!(accounts = ticked.retried, "tried parked accounts again");
     }
+    told.is_over(|what| !ticked.problems.iter().any(|(problem, _)| *problem == what));
     for (what, error) in &ticked.problems {
-        tracing::error!(job = *what, %error, "cannot look what is due; trying again");
+        if told.is_time_for(what) {
+            tracing::error!(job = *what, %error, "cannot look what is due; trying again");
+        }
     }
 }
 

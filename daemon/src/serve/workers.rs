@@ -4,7 +4,7 @@
 //! and after an error the work waits for the next wake: what is due stays due.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,18 +14,28 @@ use store::{RunId, Wake, Wakes};
 use tokio::sync::Notify;
 
 use crate::serve::health::Health;
+use crate::serve::reach::Reach;
+use crate::serve::seldom::Seldom;
 
 /// How often the queue is looked into.
 const POLL: Duration = Duration::from_millis(200);
 
 const WAKES_AT_ONCE: usize = 2;
 
-/// Waited after a worker that ended by itself, twice as long each time.
-const BACKOFF: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Waited after a worker that ended by itself: an error of the queue ends one, and the next look may go well.
+const AGAIN: Duration = Duration::from_secs(1);
 
-/// A worker that lived so long was well: its end is the first of its kind.
-const WAS_WELL: Duration = Duration::from_secs(300);
+/// A worker that lived so long was well: its end is told as the first of its kind.
+const WAS_WELL: Duration = Duration::from_secs(60);
+
+/// What failed is tried again after this.
+const AFTER_FAILURE_SECS: i64 = 1;
+
+/// Waited after a failure: all that comes next may fail just so, and the wakes would be gone in no time.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// A worker that goes on ending soon loses wakes each time: they are pushed again, but not each time.
+const REWAKE_MAX_SECS: i64 = 5;
 
 /// Wakes that wait for so long while nobody works: the worker polls no more, though it did not end.
 const STALL: Duration = Duration::from_secs(60);
@@ -41,8 +51,11 @@ pub struct Desk {
     /// A shard was put back.
     put_back: Notify,
     health: Arc<Health>,
-    /// Work failed since somebody asked: its shard waits to be woken again.
-    failed: AtomicBool,
+    reach: Arc<Reach>,
+    /// Shards whose work ended early, and which this daemon still claims.
+    left: Mutex<HashSet<(RunId, u32)>>,
+    /// Shards wait to be woken again, after so many seconds.
+    rewake_in: Mutex<Option<i64>>,
     /// Apart from the process: apalis knows workers by name, and a name again too early is refused.
     started: AtomicU64,
     /// Wakes that were taken from the queue.
@@ -50,17 +63,42 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(worker: &str, office: Office, health: Arc<Health>) -> Self {
+    pub fn new(worker: &str, office: Office, health: Arc<Health>, reach: Arc<Reach>) -> Self {
         let (started, taken) = (AtomicU64::new(0), AtomicU64::new(0));
         let (nudge, put_back) = (Notify::new(), Notify::new());
-        let (in_hand, failed) = (Mutex::default(), AtomicBool::new(false));
+        let (in_hand, left, rewake_in) = (Mutex::default(), Mutex::default(), Mutex::default());
         let worker = worker.to_owned();
-        Self { worker, office, nudge, in_hand, put_back, health, failed, started, taken }
+        Self { worker, office, nudge, in_hand, put_back, health, reach, left, rewake_in, started, taken }
     }
 
-    /// Whether work failed since this was asked last.
-    pub fn has_failed(&self) -> bool {
-        self.failed.swap(false, Ordering::SeqCst)
+    /// After how many seconds shards are to be woken again, if work ended early since this was asked last.
+    pub fn rewake_in(&self) -> Option<i64> {
+        self.rewake_in.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Lets go of shards whose work ended early: any daemon may be woken for them.
+    pub async fn let_go(&self) {
+        for (run, shard) in self.left(|left| left.clone()) {
+            // Unless it came back to this one meanwhile.
+            if !self.hands(|hands| hands.contains(&(run, shard)))
+                && let Err(error) = self.office.store.shard_release(run, shard, &self.worker).await
+            {
+                tracing::debug!(%error, "a shard cannot be let go of yet");
+                return;
+            }
+            // Only now: whoever is cut off before this does it again.
+            self.left(|left| left.remove(&(run, shard)));
+        }
+    }
+
+    fn left<T>(&self, with: impl FnOnce(&mut HashSet<(RunId, u32)>) -> T) -> T {
+        with(&mut self.left.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Work ended early, or wakes were lost with the worker that had taken them.
+    fn ask_to_rewake(&self, secs: i64) {
+        let mut asked = self.rewake_in.lock().unwrap_or_else(PoisonError::into_inner);
+        *asked = Some(asked.map_or(secs, |sooner| sooner.min(secs)));
     }
 
     /// Returns when work was done after which money waits for a card.
@@ -131,25 +169,36 @@ impl Drop for InHand<'_> {
     }
 }
 
-/// Keeps a worker alive until the stop: any error of the queue ends one for good.
+/// Keeps a worker alive until the stop: any error of the queue ends one for good. What it had taken is looked for in
+/// the books once there is another.
 pub async fn supervise(desk: Arc<Desk>) {
     let health = desk.health.clone();
-    let mut backoff = BACKOFF;
+    let (mut told, mut ended_early) = (Seldom::default(), 0);
     loop {
-        let lived = Stopwatch::start();
+        tokio::select! {
+            () = desk.reach.all_there() => {}
+            () = desk.drained() => return,
+        }
+        let (lived, rewake_in) = (Stopwatch::start(), (ended_early - 1).clamp(0, REWAKE_MAX_SECS));
         let ended = tokio::select! {
-            ended = run_worker(desk.clone(), health.clone()) => ended.map_err(|error| error.to_string()),
+            ended = run_worker(desk.clone(), health.clone(), rewake_in) => ended.map_err(|error| error.to_string()),
             () = stalled(&desk) => Err("it takes no wakes, though some wait".to_owned()),
+            () = desk.reach.any_lost() => {
+                health.workers_run(false);
+                continue;
+            }
             () = desk.drained() => return,
         };
         health.workers_run(false);
-        if lived.elapsed() >= WAS_WELL {
-            backoff = BACKOFF;
+        let was_well = lived.elapsed() >= WAS_WELL;
+        ended_early = if was_well { 0 } else { ended_early + 1 };
+        told.is_over(|_| was_well);
+        if told.is_time_for("worker") {
+            let reason = ended.err().unwrap_or_else(|| "by itself".to_owned());
+            tracing::error!(reason, "the queue's worker ended; starting another");
         }
-        let reason = ended.err().unwrap_or_else(|| "by itself".to_owned());
-        tracing::error!(reason, again_in_s = backoff.as_secs(), "the queue's worker ended; starting another");
         tokio::select! {
-            () = tokio::time::sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+            () = tokio::time::sleep(AGAIN) => {}
             () = desk.drained() => return,
         }
     }
@@ -157,18 +206,22 @@ pub async fn supervise(desk: Arc<Desk>) {
 
 /// A worker over one of the queues, whose types differ.
 macro_rules! worker {
-    ($wakes:expr, $desk:expr, $health:expr) => {
+    ($wakes:expr, $desk:expr, $health:expr, $rewake_in:expr) => {{
+        let begun = $desk.clone();
         WorkerBuilder::new($desk.worker_name().as_str())
             .backend($wakes)
             .data($desk)
             .concurrency(WAKES_AT_ONCE)
             .on_event(move |_, event| match event {
-                Event::Start => $health.workers_run(true),
-                Event::Error(error) => tracing::error!(%error, "the queue's worker failed"),
+                Event::Start => {
+                    $health.workers_run(true);
+                    begun.ask_to_rewake($rewake_in);
+                }
+                Event::Error(error) => tracing::debug!(%error, "the queue's worker failed"),
                 _ => {}
             })
             .build(take)
-    };
+    }};
 }
 
 /// Returns when wakes wait and nobody takes them.
@@ -185,14 +238,14 @@ async fn stalled(desk: &Desk) {
     }
 }
 
-async fn run_worker(desk: Arc<Desk>, health: Arc<Health>) -> Result<(), WorkerError> {
+async fn run_worker(desk: Arc<Desk>, health: Arc<Health>, rewake_in: i64) -> Result<(), WorkerError> {
     // Never `run_until`: told to stop, a worker polls the queue no more, and a fetch that it left half done keeps the
     // one connection that writes from the work it then waits for.
     match desk.office.store.wakes() {
         None => std::future::pending().await,
-        Some(Wakes::Sqlite(wakes)) => worker!(wakes.poll_with_interval(POLL), desk, health).run().await,
-        Some(Wakes::Postgres(wakes)) => worker!(wakes, desk, health).run().await,
-        Some(Wakes::Redis(wakes)) => worker!(wakes.poll_with_interval(POLL), desk, health).run().await,
+        Some(Wakes::Sqlite(wakes)) => worker!(wakes.poll_with_interval(POLL), desk, health, rewake_in).run().await,
+        Some(Wakes::Postgres(wakes)) => worker!(wakes, desk, health, rewake_in).run().await,
+        Some(Wakes::Redis(wakes)) => worker!(wakes.poll_with_interval(POLL), desk, health, rewake_in).run().await,
     }
 }
 
@@ -209,15 +262,26 @@ async fn take(payload: serde_json::Value, desk: Data<Arc<Desk>>) -> Result<(), B
     };
     let (desk, kept) = (Arc::clone(&desk), Arc::clone(&desk));
     // In a task of its own, so that a panic ends there, and a worker that is given up does not take it along.
-    let worked = tokio::spawn(async move { desk.work(job, run, shard).await }).await;
-    let failure = match worked {
+    let work = async move {
+        tokio::select! {
+            worked = desk.work(job, run, shard) => worked,
+            // As if it were cut off: what is not committed is due again. That they are lost is told once for all.
+            () = desk.reach.books_lost() => {
+                desk.left(|left| left.insert((run, shard)));
+                Ok(())
+            }
+        }
+    };
+    let failure = match tokio::spawn(work).await {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error.to_string()),
         Err(panic) => Some(panic.to_string()),
     };
     if let Some(error) = &failure {
         tracing::error!(job = job.name, run = run.0, shard, error, "work stopped; it is due again");
-        kept.failed.store(true, Ordering::SeqCst);
+        kept.left(|left| left.insert((run, shard)));
+        kept.ask_to_rewake(AFTER_FAILURE_SECS);
+        tokio::time::sleep(AFTER_FAILURE).await;
     }
     kept.health.worked(failure.map(|error| format!("{}: {error}", job.name)));
     Ok(())

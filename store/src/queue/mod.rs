@@ -13,7 +13,7 @@ use rules::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::runs::RunId;
-use crate::sql::{Pool, Transaction};
+use crate::sql::{self, Pool, Transaction};
 use crate::{Result, Store, StoreError};
 use redis::Redis;
 
@@ -23,6 +23,9 @@ const WAKES_AT_ONCE: usize = 4;
 /// A worker that misses two of these has lost its wakes.
 const WORKER_HEARTBEAT: Duration = Duration::from_secs(10);
 const MISSED_HEARTBEATS: usize = 2;
+
+const KEPT_SECS: i64 = 7 * rules::DAY;
+const KEPT_IN_MEMORY_SECS: i64 = 300;
 
 /// Says where to look.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -47,12 +50,11 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub async fn open(name: &str, redis_url: Option<&str>) -> Result<Self> {
-        let redis = match redis_url {
-            Some(url) => Some(Redis::open(url).await?),
-            None => None,
-        };
-        Ok(Self { name: name.to_owned(), redis })
+    /// In a Redis, where other books may have theirs, it is called by whose it is.
+    pub async fn open(name: &str, redis_url: Option<&str>, readers: &Pool) -> Result<Self> {
+        let Some(url) = redis_url else { return Ok(Self { name: name.to_owned(), redis: None }) };
+        let books: String = sql::query_scalar("select name from identity").fetch_one(readers).await?;
+        Ok(Self { name: format!("{name}:{books}"), redis: Some(Redis::open(url).await?) })
     }
 
     /// Whether it was made already; a Redis needs no making.
@@ -102,13 +104,30 @@ impl Store {
         }
     }
 
-    /// Forgets wakes that ended before `before`, and workers that were last seen before it.
-    pub async fn wakes_purge(&self, before: Timestamp) -> Result<u64> {
+    /// For how long wakes that ended stay to be looked at: in a Redis, whose memory they take, not for long.
+    pub fn wakes_kept_secs(&self) -> i64 {
+        match self.queue() {
+            Some(Queue { redis: Some(_), .. }) => KEPT_IN_MEMORY_SECS,
+            _ => KEPT_SECS,
+        }
+    }
+
+    /// Forgets wakes that ended `kept_secs` ago or earlier, and workers last seen before that; how many wakes.
+    pub async fn wakes_purge(&self, now: Timestamp, kept_secs: i64) -> Result<u64> {
         let Some(queue) = self.queue() else { return Ok(0) };
+        let before = now.plus_secs(-kept_secs);
         match (&queue.redis, self.writer()?) {
-            (Some(redis), _) => redis.purge(&queue.name, before).await,
+            (Some(redis), _) => redis.purge(&queue.name, kept_secs).await,
             (None, writer @ Pool::Sqlite(_)) => sqlite::purge(writer, &queue.name, before).await,
             (None, writer @ Pool::Postgres(_)) => postgres::purge(writer, &queue.name, before).await,
+        }
+    }
+
+    /// Whether the queue answers, where it is elsewhere.
+    pub async fn queue_answers(&self) -> Result<()> {
+        match self.queue() {
+            Some(Queue { redis: Some(redis), .. }) => redis.answers().await,
+            _ => Ok(()),
         }
     }
 
@@ -116,7 +135,7 @@ impl Store {
     pub async fn wakes_lose(&self) -> Result<()> {
         let Some(queue) = self.queue() else { return Ok(()) };
         match (&queue.redis, self.writer()?) {
-            (Some(redis), _) => redis.lose().await,
+            (Some(redis), _) => redis.lose(&queue.name).await,
             (None, writer @ Pool::Sqlite(_)) => sqlite::lose(writer).await,
             (None, writer @ Pool::Postgres(_)) => postgres::lose(writer).await,
         }

@@ -1,14 +1,17 @@
 //! The queue in a Redis. A wake is pushed once what it points to is committed; one that is lost in between, or with
 //! the Redis, is pushed again by the scheduler.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use apalis_redis::{Config, ConnectionManager, RedisStorage, RedisTask};
-use futures_util::SinkExt as _;
+use apalis_core::backend::Vacuum as _;
+use apalis_redis::{Config, ConnectionManager, RedisStorage};
+use futures_util::TryStreamExt as _;
 use redis::aio::ConnectionManagerConfig;
-use redis::{AsyncCommands as _, Client, cmd};
-use rules::Timestamp;
+use redis::{AsyncCommands as _, Client, cmd, pipe};
 
 use super::{MISSED_HEARTBEATS, WAKES_AT_ONCE, WORKER_HEARTBEAT, Wake, payload, refused};
 use crate::Result;
@@ -46,35 +49,90 @@ impl Redis {
         RedisStorage::new(self.0.clone()).with_config(config)
     }
 
+    /// Laid where workers take from, as apalis would once their time comes: it asks the pusher's clock when that is,
+    /// and another machine's may be behind it.
     pub async fn push(&self, queue: &str, wakes: &[Wake]) -> Result<()> {
-        let mut storage = self.storage(queue);
-        for wake in wakes {
-            storage.feed(RedisTask::new(payload(wake)?)).await.map_err(refused)?;
-        }
-        storage.flush().await.map_err(refused)
-    }
-
-    pub async fn waiting(&self, queue: &str) -> Result<u64> {
-        let list = Config::default().queue(queue).active_jobs_list();
-        self.0.clone().llen(list).await.map_err(refused)
-    }
-
-    /// Tasks that are done, with what was kept of them.
-    pub async fn purge(&self, queue: &str, before: Timestamp) -> Result<u64> {
-        let mut connection = self.0.clone();
         let config = Config::default().queue(queue);
-        let done: Vec<String> =
-            connection.zrangebyscore(config.done_jobs_set(), 0, before.secs()).await.map_err(refused)?;
-        for id in &done {
-            let _: i64 = connection.zrem(config.done_jobs_set(), id).await.map_err(refused)?;
-            for hash in [config.job_data_hash(), config.job_meta_hash()] {
-                let _: i64 = connection.hdel(hash, id).await.map_err(refused)?;
+        let mut push = pipe();
+        push.atomic();
+        for wake in wakes {
+            let id = new_id();
+            let state = [("attempts", "0"), ("max_attempts", "1"), ("status", "Pending")];
+            push.hset(config.job_data_hash(), &id, payload(wake)?).ignore();
+            push.hset_multiple(meta_key(&config, &id), &state).ignore();
+            push.rpush(config.active_jobs_list(), &id).ignore();
+        }
+        push.query_async::<()>(&mut self.0.clone()).await.map_err(refused)
+    }
+
+    /// Those that lie ready, and those that apalis laid back for later.
+    pub async fn waiting(&self, queue: &str) -> Result<u64> {
+        let config = Config::default().queue(queue);
+        let mut count = pipe();
+        count.llen(config.active_jobs_list()).zcard(config.scheduled_jobs_set());
+        let (ready, later): (u64, u64) = count.query_async(&mut self.0.clone()).await.map_err(refused)?;
+        Ok(ready + later)
+    }
+
+    /// Tasks that ended so long ago, with all that was kept of them, and what workers left that are gone.
+    pub async fn purge(&self, queue: &str, kept_secs: i64) -> Result<u64> {
+        let kept = Duration::from_secs(kept_secs.unsigned_abs());
+        let purged = self.storage(queue).vacuum_before(kept).await.map_err(refused)?;
+        // It forgets to take them from these, and nobody looks there.
+        let config = Config::default().queue(queue);
+        let ended = [config.done_jobs_set(), config.dead_jobs_set()];
+        let _: i64 = self.0.clone().del(&ended).await.map_err(refused)?;
+        self.purge_workers(&config).await?;
+        Ok(u64::try_from(purged).unwrap_or(u64::MAX))
+    }
+
+    /// Each start of a worker leaves a note, which stays when its worker is struck off.
+    async fn purge_workers(&self, config: &Config) -> Result<()> {
+        let mut connection = self.0.clone();
+        let notes = format!("{}:metadata:", config.workers_set());
+        let left: Vec<String> = {
+            let found = connection.scan_match(format!("{notes}*")).await.map_err(refused)?;
+            found.try_collect().await.map_err(refused)?
+        };
+        for note in left {
+            let worker = note.strip_prefix(&notes).unwrap_or_default();
+            let seen: Option<String> = connection.zscore(config.workers_set(), worker).await.map_err(refused)?;
+            if seen.is_none() {
+                let _: i64 = connection.del(&note).await.map_err(refused)?;
             }
         }
-        Ok(u64::try_from(done.len()).unwrap_or(u64::MAX))
+        Ok(())
     }
 
-    pub async fn lose(&self) -> Result<()> {
-        cmd("FLUSHDB").query_async(&mut self.0.clone()).await.map_err(refused)
+    /// A connection that broke is made anew by whoever asks next: so twice.
+    pub async fn answers(&self) -> Result<()> {
+        let ping = cmd("PING");
+        match ping.query_async::<()>(&mut self.0.clone()).await {
+            Ok(()) => Ok(()),
+            Err(_) => ping.query_async(&mut self.0.clone()).await.map_err(refused),
+        }
     }
+
+    pub async fn lose(&self, queue: &str) -> Result<()> {
+        let mut connection = self.0.clone();
+        let held: Vec<String> = {
+            let found = connection.scan_match(format!("{queue}:*")).await.map_err(refused)?;
+            found.try_collect().await.map_err(refused)?
+        };
+        for key in held {
+            let _: i64 = connection.del(key).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+}
+
+fn meta_key(config: &Config, id: &str) -> String {
+    format!("{}:{id}", config.job_meta_hash())
+}
+
+/// Unlike any other, also one of another daemon.
+fn new_id() -> String {
+    static NTH: AtomicU64 = AtomicU64::new(0);
+    let chance = RandomState::new().build_hasher().finish();
+    format!("wake-{chance:016x}-{}", NTH.fetch_add(1, Ordering::Relaxed))
 }

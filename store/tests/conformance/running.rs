@@ -76,6 +76,12 @@ async fn shards_are_claimed_advanced_and_summed_up() {
     assert!(store.shard_claim(run, 0, "w1", NOW.plus_secs(29), until).await.expect("claim").is_some());
     let over = store.shard_claim(run, 0, "w2", until, until.plus_secs(30)).await.expect("claim").expect("lapsed");
     assert_eq!(over.claimed_by.as_deref(), Some("w2"));
+    // It is let go of by whom it belongs to, and anybody's then.
+    store.shard_release(run, 0, "w1").await.expect("not its own");
+    assert_eq!(store.shards(run).await.expect("shards")[0].claimed_by.as_deref(), Some("w2"));
+    store.shard_release(run, 0, "w2").await.expect("its own");
+    assert_eq!(store.shards(run).await.expect("shards")[0].claimed_until, None);
+    assert!(store.shard_claim(run, 0, "w2", until, until.plus_secs(30)).await.expect("claim").is_some());
 
     let mut progress = ShardProgress {
         run,

@@ -59,6 +59,40 @@ async fn a_look_for_runs_to_heal_takes_no_lock() {
     assert_eq!(books.store.runs_heal(NOW).await.expect("nothing to wait for"), 0);
 }
 
+/// By its pulse a daemon is seen to be awake, and by its silence to stand still, though its connections are there.
+#[tokio::test]
+async fn a_daemon_that_stands_still_loses_its_claims() {
+    let books = Books::new().await;
+    let alive = async |name: &str| books.store.workers_alive().await.expect("asked").expect("a server").contains(name);
+    let awake = Store::open(&books.url(), Opening::beside().named("awake")).await.expect("open");
+    let frozen = Store::open(&books.url(), Opening::beside().named("frozen")).await.expect("open");
+    let (mut pulse, mut last) = (awake.pulse(), frozen.pulse());
+    last.feel().await.expect("the server is there");
+    assert!(alive("frozen").await);
+    for _ in 0..12 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        pulse.feel().await.expect("the server is there");
+    }
+    assert_eq!((alive("awake").await, alive("frozen").await), (true, false));
+    // Cut, it beats on.
+    books.try_sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'awake'").await.ok();
+    pulse.feel().await.expect("connected anew");
+    last.feel().await.expect("awake again");
+    assert!(alive("frozen").await);
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_felt_at_once() {
+    let mut server = Server::postgres();
+    let store = Store::open(&server.new_database(), Opening::serving(NOW)).await.expect("open");
+    let mut pulse = store.pulse();
+    pulse.feel().await.expect("the server is there");
+    server.command("-m immediate stop");
+    pulse.feel().await.expect_err("it is gone");
+    server.command("start");
+    pulse.feel().await.expect("it is back");
+}
+
 #[tokio::test]
 async fn a_confirmation_ends_the_doubts_of_daemons_that_are_gone() {
     let books = Books::new().await;
