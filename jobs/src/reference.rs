@@ -1,4 +1,5 @@
-//! What holds for all accounts, read once for many of them: price lists, outages, held runs, paused jobs and a hoster's numbers.
+//! What holds for all accounts, read once for many of them: price lists, outages, held runs, paused jobs and a
+//! hoster's numbers.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The revision of what holds for all accounts: price lists, outages, a hoster's numbers. The database moves it with each change.
+//! The revision of what holds for all accounts: price lists, outages, a hoster's numbers. The database moves it with
+//! each change.
 
 use crate::sql::{self, Transaction};
 use crate::{Result, Store};

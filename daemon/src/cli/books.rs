@@ -39,7 +39,8 @@ pub struct NotNow(pub String);
 pub struct Books {
     /// The daemon's configuration: where the books are
     ///
-    /// The rules' numbers are those that the daemon started with, whatever this file says by now. Without it and without --database-url, /etc/bursar/bursar.toml.
+    /// The rules' numbers are those that the daemon started with, whatever this file says by now. Without it and
+    /// without --database-url, /etc/bursar/bursar.toml.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Instead of the configuration's `database`: sqlite:PATH or postgres://USER@HOST/DATABASE

@@ -109,7 +109,10 @@ pub async fn act(host: &mut Host) {
                 return;
             }
             host.store().price_list_insert(&list, since, AUTHOR, host.wall()).await.expect("a list");
-            host.history.push(Entry { at: host.wall(), verb: Verb::Publish(list, since) });
+            // Of two lists of one second the later one stands, also where the clock was set back in between.
+            let published = host.history.iter().filter(|entry| matches!(entry.verb, Verb::Publish(..)));
+            let at = published.map(|entry| entry.at).fold(host.wall(), Timestamp::max);
+            host.history.push(Entry { at, verb: Verb::Publish(list, since) });
         }
         _ => {
             let services: Vec<String> = host.services(account).await;
