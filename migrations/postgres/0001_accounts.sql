@@ -63,6 +63,8 @@ create table accounts (
 -- For lists of accounts in a state; a name never changes, and a state seldom.
 create index accounts_by_state on accounts (state, name);
 
+-- An invoice writes each of an account's servers anew: beside the old rows there is room for all of them, so that no
+-- index is written.
 create table services (
     account_id bigint not null references accounts (id),
     number bigint not null,
@@ -120,7 +122,7 @@ create table services (
         (mode in ('monthly', 'hourly')) = (billable_from is not null)
         and (mode in ('monthly', 'hourly')) = (meter is not null)
     )
-);
+) with (fillfactor = 50);
 
 -- Who has what a price list names.
 create index services_of_plan on services (plan);

@@ -3,7 +3,7 @@
 -- of issue are reserved. A credited invoice may be issued anew (`reissues`), with the same lines.
 
 create table invoices (
-    account_id bigint not null references accounts (id),
+    account_id bigint not null,
     number bigint not null,
     issued_at bigint not null,
     recorded_at bigint not null,
@@ -80,11 +80,43 @@ create table invoice_lines (
     -- As a transfer's.
     earned_from bigint,
     primary key (account_id, invoice, position),
-    foreign key (account_id, invoice, reissue) references invoices (account_id, number, reissue),
-    foreign key (account_id, service) references services (account_id, number),
     -- Empty where a server ended in the second of its creation.
     constraint line_period_is_ordered check (period_from <= period_to)
 );
+
+-- That an invoice's account, and a line's invoice and service exist is looked at as for transfers, below.
+create function invoice_refers() returns trigger language plpgsql as $$
+begin
+    if exists (select 1 from added a where not exists (select 1 from accounts c where c.id = a.account_id)) then
+        raise exception using errcode = 'foreign_key_violation',
+            message = 'an invoice violates foreign key constraint ' || tg_name;
+    end if;
+    return null;
+end $$;
+
+create trigger invoice_refers after insert on invoices referencing new table as added
+for each statement execute function invoice_refers();
+
+create function line_refers() returns trigger language plpgsql as $$
+begin
+    if exists (
+        select 1 from added a
+        where not exists (
+            select 1 from invoices i
+            where i.account_id = a.account_id and i.number = a.invoice and i.reissue = a.reissue
+        )
+    ) or exists (
+        select 1 from added a
+        where not exists (select 1 from services s where s.account_id = a.account_id and s.number = a.service)
+    ) then
+        raise exception using errcode = 'foreign_key_violation',
+            message = 'a line violates foreign key constraint ' || tg_name;
+    end if;
+    return null;
+end $$;
+
+create trigger line_refers after insert on invoice_lines referencing new table as added
+for each statement execute function line_refers();
 
 -- A month or stretch of a server is billed once, and once more each time its credited invoice is issued anew.
 -- The period comes first: lines are issued month by month, so new keys are neighbours.

@@ -78,7 +78,6 @@ create table transfers (
     earned_from bigint,
     primary key (account_id, number),
     foreign key (account_id, corrects) references transfers (account_id, number),
-    foreign key (account_id, invoice) references invoices (account_id, number),
     constraint transfer_amount_is_positive check (amount > 0 or (kind in ('period', 'reversal') and amount = 0)),
     constraint transfer_moves check (debit <> credit),
     constraint transfer_period_is_ordered check (
@@ -97,11 +96,11 @@ create table transfers (
     constraint transfer_corrects_one check ((kind = 'reversal') = (corrects is not null) and corrects < number)
 );
 
--- That a transfer's account, service and posting exist is looked at for all rows of a statement together. A foreign
+-- That a transfer's account, service, invoice and posting exist is looked at for all rows of a statement together. A foreign
 -- key would ask row by row and mark each service's row to hold it: two thirds of a midnight, and a quarter of its WAL.
 create function transfer_refers() returns trigger language plpgsql as $$
 begin
-    -- Three questions: of few postings, of services, which have their own account, and of accounts without one.
+    -- Of few postings; of services and of invoices, which have their own account; and of accounts without one.
     if exists (
         select 1 from (select distinct kind, debit, credit from added) a
         where not exists (
@@ -113,7 +112,12 @@ begin
             and not exists (select 1 from services s where s.account_id = a.account_id and s.number = a.service)
     ) or exists (
         select 1 from added a
-        where a.service is null and not exists (select 1 from accounts c where c.id = a.account_id)
+        where a.invoice is not null
+            and not exists (select 1 from invoices i where i.account_id = a.account_id and i.number = a.invoice)
+    ) or exists (
+        select 1 from added a
+        where a.service is null and a.invoice is null
+            and not exists (select 1 from accounts c where c.id = a.account_id)
     ) then
         raise exception using errcode = 'foreign_key_violation', message = 'a transfer violates foreign key constraint ' || tg_name;
     end if;
@@ -123,12 +127,15 @@ end $$;
 create trigger transfer_refers after insert on transfers referencing new table as added
 for each statement execute function transfer_refers();
 
--- And what transfers refer to stays: whoever deletes waits for those who are writing, and looks then.
+-- And what is referred to stays: whoever deletes waits for those who are writing, and looks then.
 create function account_is_referred_to() returns trigger language plpgsql as $$
 begin
-    lock table transfers in share row exclusive mode;
-    if exists (select 1 from removed r join transfers t on t.account_id = r.id) then
-        raise exception using errcode = 'foreign_key_violation', message = 'its transfers stay: violates foreign key constraint ' || tg_name;
+    lock table invoices, transfers, events in share row exclusive mode;
+    if exists (select 1 from removed r join transfers t on t.account_id = r.id)
+        or exists (select 1 from removed r join invoices i on i.account_id = r.id)
+        or exists (select 1 from removed r join events e on e.account_id = r.id)
+    then
+        raise exception using errcode = 'foreign_key_violation', message = 'it is in the books: violates foreign key constraint ' || tg_name;
     end if;
     return null;
 end $$;
@@ -138,17 +145,42 @@ for each statement execute function account_is_referred_to();
 
 create function service_is_referred_to() returns trigger language plpgsql as $$
 begin
-    lock table transfers in share row exclusive mode;
+    lock table invoice_lines, transfers, events in share row exclusive mode;
     if exists (
         select 1 from removed r join transfers t on t.account_id = r.account_id and t.service = r.number
+    ) or exists (
+        select 1 from removed r join invoice_lines l on l.account_id = r.account_id and l.service = r.number
+    ) or exists (
+        select 1 from removed r join events e on e.account_id = r.account_id and e.service = r.number
     ) then
-        raise exception using errcode = 'foreign_key_violation', message = 'its transfers stay: violates foreign key constraint ' || tg_name;
+        raise exception using errcode = 'foreign_key_violation', message = 'it is in the books: violates foreign key constraint ' || tg_name;
     end if;
     return null;
 end $$;
 
 create trigger service_is_referred_to after delete on services referencing old table as removed
 for each statement execute function service_is_referred_to();
+
+-- No foreign key points to services that would refuse this.
+create trigger services_stay before truncate on services for each statement execute function refuse();
+
+create function invoice_is_referred_to() returns trigger language plpgsql as $$
+begin
+    lock table invoice_lines, transfers, events in share row exclusive mode;
+    if exists (
+        select 1 from removed r join invoice_lines l on l.account_id = r.account_id and l.invoice = r.number
+    ) or exists (
+        select 1 from removed r join transfers t on t.account_id = r.account_id and t.invoice = r.number
+    ) or exists (
+        select 1 from removed r join events e on e.account_id = r.account_id and e.invoice = r.number
+    ) then
+        raise exception using errcode = 'foreign_key_violation', message = 'it is in the books: violates foreign key constraint ' || tg_name;
+    end if;
+    return null;
+end $$;
+
+create trigger invoice_is_referred_to after delete on invoices referencing old table as removed
+for each statement execute function invoice_is_referred_to();
 
 create function posting_is_referred_to() returns trigger language plpgsql as $$
 begin
@@ -166,7 +198,7 @@ end $$;
 create trigger posting_is_referred_to after delete on postings referencing old table as removed
 for each statement execute function posting_is_referred_to();
 
--- Their keys never change; an invoice and a transfer that is taken back are few, and have foreign keys.
+-- Their keys never change, nor does an invoice's; transfers that are taken back are few, and have a foreign key.
 create trigger account_key_stays before update of id on accounts for each row
 when (new.id <> old.id) execute function refuse();
 create trigger service_key_stays before update of account_id, number on services for each row

@@ -2,7 +2,7 @@
 -- that whoever is told can see that nothing is missing. Deliveries will point here; events never change.
 
 create table events (
-    account_id bigint not null references accounts (id),
+    account_id bigint not null,
     number bigint not null,
     at bigint not null,
     recorded_at bigint not null,
@@ -11,10 +11,34 @@ create table events (
         check (reason in ('insufficient_funds', 'customer', 'unpaid', 'fraud', 'admin')),
     service bigint,
     invoice bigint,
-    primary key (account_id, number),
-    foreign key (account_id, service) references services (account_id, number),
-    foreign key (account_id, invoice) references invoices (account_id, number)
+    primary key (account_id, number)
 );
+
+-- That an event's account, service and invoice exist is looked at as for transfers. A service or an invoice has its
+-- own account.
+create function event_refers() returns trigger language plpgsql as $$
+begin
+    if exists (
+        select 1 from added a
+        where a.service is not null
+            and not exists (select 1 from services s where s.account_id = a.account_id and s.number = a.service)
+    ) or exists (
+        select 1 from added a
+        where a.invoice is not null
+            and not exists (select 1 from invoices i where i.account_id = a.account_id and i.number = a.invoice)
+    ) or exists (
+        select 1 from added a
+        where a.service is null and a.invoice is null
+            and not exists (select 1 from accounts c where c.id = a.account_id)
+    ) then
+        raise exception using errcode = 'foreign_key_violation',
+            message = 'an event violates foreign key constraint ' || tg_name;
+    end if;
+    return null;
+end $$;
+
+create trigger event_refers after insert on events referencing new table as added
+for each statement execute function event_refers();
 
 create trigger event_stays before update on events for each row execute function refuse();
 

@@ -36,11 +36,26 @@ const KEYS_POSTGRES: &str = "select k.conrelid::regclass::text, k.confrelid::reg
     group by k.oid, k.conrelid, k.confrelid order by k.conname";
 
 /// What a trigger looks at for all rows of a statement together, in the same words.
-const REFERENCES_POSTGRES: [(&str, &str, &str, &str); 3] = [
+const REFERENCES_POSTGRES: [(&str, &str, &str, &str); 10] = [
     ("transfers", "accounts", "true", "p.id = c.account_id"),
-    ("transfers", "services", "c.service is not null", "p.account_id = c.account_id and p.number = c.service"),
+    ("transfers", "services", "c.service is not null", OF_SERVICE),
+    ("transfers", "invoices", "c.invoice is not null", OF_INVOICE),
     ("transfers", "postings", "true", "p.kind = c.kind and p.debit = c.debit and p.credit = c.credit"),
+    ("invoices", "accounts", "true", "p.id = c.account_id"),
+    (
+        "invoice_lines",
+        "invoices",
+        "true",
+        "p.account_id = c.account_id and p.number = c.invoice and p.reissue = c.reissue",
+    ),
+    ("invoice_lines", "services", "true", OF_SERVICE),
+    ("events", "accounts", "true", "p.id = c.account_id"),
+    ("events", "services", "c.service is not null", OF_SERVICE),
+    ("events", "invoices", "c.invoice is not null", OF_INVOICE),
 ];
+
+const OF_SERVICE: &str = "p.account_id = c.account_id and p.number = c.service";
+const OF_INVOICE: &str = "p.account_id = c.account_id and p.number = c.invoice";
 
 /// Every trigger and index of the schema.
 fn guards(dialect: Dialect) -> impl Iterator<Item = &'static str> {

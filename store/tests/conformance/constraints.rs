@@ -57,6 +57,20 @@ async fn every_constraint_refuses_its_case() {
             values (1, 99, 'new', 0, 'p', '{{}}', '[]', false, '{mode}', '{state}'{values})"
         )
     };
+    let event = |columns: &str, values: &str| {
+        format!("insert into events (account_id, number, at, recorded_at, kind{columns}) values ({values})")
+    };
+    let line = |keys: &str| {
+        format!(
+            "insert into invoice_lines (account_id, invoice, service, reissue, position, kind, period_from, period_to, amount, basis)
+            values ({keys}, 9, 'usage', 0, 0, 1, '')"
+        )
+    };
+    // Once the ledger's floor is above all rows, they may go, but for what others refer to.
+    let purged = |deletes: &str| {
+        let floor = NOW.secs() + 1;
+        format!("begin; update ledger_floor set deletable_before = {floor}; {deletes}; commit")
+    };
     let paid = ", paid_from, paid_to";
     let cases: Vec<(String, &str)> = vec![
         (transfer(kind, "'deposit', 'cash:provider', 'wallet', 0"), "transfer_amount_is_positive"),
@@ -110,6 +124,28 @@ async fn every_constraint_refuses_its_case() {
         ("insert into runs (job, asked_by, slots, starts_at, state, opened_at, total, done, moved, counts) values ('j', 'a', 1, 1, 'done', 1, 0, 0, '', '')".into(), "run_end_fits_state"),
         ("insert into runs (job, asked_by, slots, starts_at, state, opened_at, finished_at, total, done, moved, counts) values ('j', 'a', 1, 1, 'cancelled', 1, 1, 0, 0, '', '')".into(), "run_cancelled_is_whole"),
         ("insert into runs (job, slot, asked_by, slots, starts_at, state, opened_at, finished_at, cancelled_by, cancelled_for, total, done, moved, counts) values ('j', 1, 'a', 1, 1, 'cancelled', 1, 1, 'b', 'c', 0, 0, '', '')".into(), "run_cancelled_had_not_begun"),
+        (event("", "7, 99, 0, 0, 'x'"), "FOREIGN KEY"),
+        (event(", service", "1, 99, 0, 0, 'x', 7"), "FOREIGN KEY"),
+        (event(", invoice", "1, 99, 0, 0, 'x', 7"), "FOREIGN KEY"),
+        (line("1, 7, 0, 0"), "FOREIGN KEY"),
+        (line("1, 0, 7, 0"), "FOREIGN KEY"),
+        (line("1, 0, 0, 1"), "FOREIGN KEY"),
+        (
+            "insert into invoices (account_id, number, issued_at, recorded_at, total, paid, overdue, tries_made, first_try_due, tries_done_until)
+            values (7, 0, 0, 0, 5, 0, false, 0, true, 0)"
+                .into(),
+            "FOREIGN KEY",
+        ),
+        (purged("delete from events; delete from invoices"), "FOREIGN KEY"),
+        (purged("delete from invoice_lines; delete from invoices"), "FOREIGN KEY"),
+        (
+            purged(&format!(
+                "{}; delete from invoice_lines; delete from events; delete from invoices",
+                transfer(&format!("{kind}, invoice"), "'deposit', 'cash:provider', 'wallet', 1, 0")
+            )),
+            "FOREIGN KEY",
+        ),
+        (purged("delete from transfers; delete from services"), "FOREIGN KEY"),
         ("delete from accounts".into(), "FOREIGN KEY"),
         ("delete from services".into(), "FOREIGN KEY"),
         ("delete from postings where kind = 'period'".into(), "FOREIGN KEY"),
@@ -148,6 +184,13 @@ async fn what_is_booked_stays() {
     ] {
         let refused = books.try_sql(sql).await.expect_err(sql);
         assert!(refused.contains(wanted), "{sql}: {refused}");
+    }
+    if crate::ON_POSTGRES {
+        for (table, wanted) in [("services", "services_stay"), ("invoices", "foreign key"), ("accounts", "foreign key")]
+        {
+            let refused = books.try_sql(&format!("truncate {table}")).await.expect_err(table);
+            assert!(refused.contains(wanted), "{table}: {refused}");
+        }
     }
     // A purge moves the floor in its own transaction; only then do old rows go.
     let purge = format!(
