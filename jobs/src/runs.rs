@@ -12,6 +12,8 @@ use crate::tally::Tally;
 /// Accounts that are loaded, decided and committed together: well below 200 ms, so that nobody waits long.
 pub const BATCH_ACCOUNTS: usize = 256;
 
+const BATCH: i64 = BATCH_ACCOUNTS as i64;
+
 /// Accounts of a shard, at most: what one worker takes at a time.
 const SHARD_ACCOUNTS: i64 = 4096;
 
@@ -112,16 +114,23 @@ pub async fn open_run(
 /// All accounts in shards. The last one is open: who comes before the run starts is in it.
 pub async fn shards_of_all(office: &Office) -> Result<Vec<(AccountId, AccountId)>, JobError> {
     let (first, last) = office.store.account_ids_range().await?.unwrap_or((AccountId(0), AccountId(0)));
-    let width = match office.store.is_shared() {
-        true => ((last.0 - first.0) / SHARDS_SHARED).clamp(SHARD_LEAST, SHARD_ACCOUNTS),
-        false => SHARD_ACCOUNTS,
-    };
+    let width = if office.store.is_shared() { width_shared(last.0 - first.0) } else { SHARD_ACCOUNTS };
     let starts = (first.0..=last.0).step_by(usize::try_from(width).unwrap_or(usize::MAX));
     let mut shards: Vec<_> = starts.map(|start| (AccountId(start), AccountId(start + width - 1))).collect();
     if let Some((_, last)) = shards.last_mut() {
         *last = AccountId(i64::MAX);
     }
     Ok(shards)
+}
+
+/// Of whole batches, where it is more than one: what is left of a batch takes as many round trips as all of it.
+const fn width_shared(accounts: i64) -> i64 {
+    match accounts / SHARDS_SHARED {
+        ..=SHARD_LEAST => SHARD_LEAST,
+        few if few <= BATCH => few,
+        many if many < SHARD_ACCOUNTS => (many + BATCH - 1) / BATCH * BATCH,
+        _ => SHARD_ACCOUNTS,
+    }
 }
 
 /// How a worker left a shard.
@@ -262,6 +271,23 @@ mod tests {
     use super::*;
     use crate::slots::open_slot;
     use crate::testing::{Bench, Books, WORKER, at, named};
+
+    #[test]
+    fn shards_are_of_whole_batches() {
+        for (accounts, width) in [
+            (0, 128),
+            (32 * 128, 128),
+            (32 * 200, 200),
+            (32 * 256, 256),
+            (32 * 257, 512),
+            (10_000, 512),
+            (33_333, 1_280),
+            (32 * 4_095, 4_096),
+            (1_000_000, 4_096),
+        ] {
+            assert_eq!(width_shared(accounts), width, "{accounts}");
+        }
+    }
 
     const JOB: &str = "bill_instances";
     const MIDNIGHT: &str = "2026-03-03T00:00:00Z";
