@@ -18,7 +18,7 @@ use crate::serve::reach::Reach;
 use crate::serve::seldom::Seldom;
 
 /// How often the queue is looked into.
-const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(300);
 
 const WAKES_AT_ONCE: usize = 2;
 
