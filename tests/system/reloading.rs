@@ -85,13 +85,10 @@ fn a_good_configuration_holds_at_once() {
     );
     assert!(!told.contains("restart") && !told.contains("refused"), "{told}");
     assert_eq!(host.currency_of("bob"), "EUR");
-    // A new start of the same file finds nothing to change.
-    let daemon = host.daemon();
-    let last = daemon.log().lines().last().map(str::to_owned);
-    let changed = daemon.log().lines().find(|line| line.contains("was read anew")).map(str::to_owned);
-    let changed: serde_json::Value = serde_json::from_str(&changed.expect("it is told")).expect("in JSON from then on");
-    assert_eq!(changed["changed"], "log, billing, hold");
-    assert!(last.is_some());
+    let log = host.daemon().log();
+    let told = log.lines().find(|line| line.contains("was read anew")).expect("it is told");
+    let told: serde_json::Value = serde_json::from_str(told).expect("in JSON from then on");
+    assert_eq!(told["changed"], "log, billing, hold");
     // The filter counts as well: what it leaves out is not written any more.
     host.reload("[log]\nfilter = \"off\"\n");
     assert_eq!(host.currency_of("cid"), "USD");
@@ -158,7 +155,7 @@ fn reloaded(night: &Night, evening: &Evening, dice: &mut Dice) -> CutShort {
     write("");
     let url = night.url();
     let daemon = Daemon::start(&["--config", path(&config), "--database-url", &url]);
-    let mut reached = Progress::At(0);
+    let mut on_the_way = 0;
     for number in 0..RELOADS {
         write(match dice.below(4) {
             0 => "[billing]\ngrace_days = 7\n[hold]\ngrowth_percent = 70\n",
@@ -166,18 +163,16 @@ fn reloaded(night: &Night, evening: &Evening, dice: &mut Dice) -> CutShort {
             2 => "listen = \"here\"\n",
             _ => "[log]\nformat = \"json\"\n",
         });
-        reached = night.wait_for(Progress::At(number * evening.accounts / (2 * RELOADS)));
+        let reached = night.wait_for(Progress::At(number * evening.accounts / (2 * RELOADS)));
+        on_the_way += u64::from(reached < Progress::Done);
         daemon.signal("HUP");
     }
     let (status, log) = daemon.terminate();
     assert_eq!(status, Some(0), "{log}");
     let took = log.matches("was read anew").count() + log.matches("the one before holds").count();
     assert!(took > 0, "{log}");
-    CutShort {
-        how: format!("reloaded {took} times up to {reached:?}"),
-        in_time: reached < Progress::Done,
-        back_after: Duration::ZERO,
-    }
+    let how = format!("reloaded {took} times, {on_the_way} of {RELOADS} were asked for on the way");
+    CutShort { how, in_time: on_the_way > 0, back_after: Duration::ZERO }
 }
 
 fn path(path: &Path) -> &str {
@@ -186,5 +181,5 @@ fn path(path: &Path) -> &str {
 
 #[test]
 fn reloads_in_the_middle_of_a_night_lose_nothing_of_it() {
-    compare(3_000, &[reloaded, reloaded]);
+    compare(6_000, &[reloaded, reloaded]);
 }

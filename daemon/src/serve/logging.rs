@@ -11,8 +11,10 @@ use tracing_subscriber::{EnvFilter, Layer, reload};
 
 use crate::input::{Log, LogFormat};
 
+type Change = dyn Fn(&Log) -> anyhow::Result<()> + Send + Sync;
+
 /// The log, whose filter and format can be changed while it is written.
-pub struct Logging(Box<dyn Fn(&Log) -> anyhow::Result<()> + Send + Sync>);
+pub struct Logging(Box<Change>);
 
 impl Logging {
     /// Sets up the log; once in a program.

@@ -15,7 +15,7 @@ use crate::serve::logging::Logging;
 use crate::serve::notify::Notify;
 
 /// Numbers that are in the books but not followed yet are followed up after this.
-const AGAIN: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Where the configuration is read from, at the start and at each reload.
 #[derive(Default)]
@@ -64,11 +64,13 @@ pub struct Reload {
     source: Source,
     logging: Option<Logging>,
     office: Office,
+    /// Numbers that hold, though what falls due by them is not told whole.
+    unfollowed: Option<Policy>,
 }
 
 impl Reload {
     pub fn new(config: Config, source: Source, logging: Option<Logging>, office: Office) -> Self {
-        Self { config, source, logging, office }
+        Self { config, source, logging, office, unfollowed: None }
     }
 
     /// Reads the configuration anew and has it hold; if that cannot be done, all stays as it was.
@@ -78,7 +80,7 @@ impl Reload {
         if !loaded && new.price_files != self.config.price_files {
             tracing::warn!("`prices.files` is for a new database: publish a list by `bursar prices apply`");
         }
-        self.adopt(&new).await?;
+        self.adopt(&new.policy).await?;
         // From here on nothing can fail.
         if let Some(logging) = &self.logging {
             logging.change(&new.log)?;
@@ -88,20 +90,39 @@ impl Reload {
         Ok(self.compare_and_keep(old))
     }
 
-    /// The rules' numbers are the books': once they are in there, they hold, and whatever comes is gone on with.
-    async fn adopt(&self, new: &Config) -> anyhow::Result<()> {
-        let Err(error) = self.office.adopt(&new.policy).await else { return Ok(()) };
-        if self.office.store.policy().await.ok().flatten().as_ref() != Some(&new.policy) {
+    /// The rules' numbers are the books': once they are in there they hold, and what falls due by them is followed up.
+    async fn adopt(&mut self, numbers: &Policy) -> anyhow::Result<()> {
+        let Err(error) = self.office.adopt(numbers).await else {
+            self.unfollowed = None;
+            return Ok(());
+        };
+        if !self.hold(numbers).await {
             return Err(error.into());
         }
         tracing::warn!(%error, "the numbers hold; what falls due by them is told as soon as the database lets it");
-        let (office, policy) = (self.office.clone(), new.policy.clone());
-        tokio::spawn(async move {
-            while !office.stop.is_asked() && office.adopt(&policy).await.is_err() {
-                tokio::time::sleep(AGAIN).await;
-            }
-        });
+        self.unfollowed = Some(numbers.clone());
         Ok(())
+    }
+
+    /// Whether these are the numbers of the books: as soon as they can be asked.
+    async fn hold(&self, numbers: &Policy) -> bool {
+        loop {
+            match self.office.store.policy().await {
+                Ok(found) => return found.as_ref() == Some(numbers),
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+
+    /// Goes on with numbers that hold and were not followed whole; others may have come since. Returns when there are
+    /// none of that kind.
+    pub async fn follow_up(&mut self) {
+        while let Some(numbers) = self.unfollowed.clone() {
+            tokio::time::sleep(AGAIN).await;
+            if !self.hold(&numbers).await || self.office.adopt(&numbers).await.is_ok() {
+                self.unfollowed = None;
+            }
+        }
     }
 
     /// Tells what differs, and keeps the old of what only a start can change.
@@ -145,7 +166,12 @@ impl Hangups {
 
     /// Reloads at each, one after the other.
     pub async fn obey(mut self, mut reload: Reload, notify: Notify) {
-        while self.0.recv().await.is_some() {
+        loop {
+            tokio::select! {
+                Some(()) = self.0.recv() => {}
+                () = reload.follow_up(), if reload.unfollowed.is_some() => continue,
+                else => return,
+            }
             notify.reloading();
             let note = match reload.reload().await {
                 Ok(reloaded) => {
@@ -175,7 +201,7 @@ fn refused(error: &anyhow::Error) -> String {
             for problem in problems.as_slice() {
                 tracing::error!("{problem}");
             }
-            tracing::error!("{STAYS}: {} problems", problems.as_slice().len());
+            tracing::error!("{STAYS}");
             format!("{STAYS}: {}", problems.headline())
         }
     }

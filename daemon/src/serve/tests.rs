@@ -227,3 +227,28 @@ async fn the_status_counts_what_is_held_and_overdue() {
     assert_eq!(told("2026-03-02T12:10:00Z").await, format!("{next}; 0 overdue; 1 held"));
     assert_eq!(told("2026-03-02T12:10:01Z").await, format!("{next}; 1 overdue; 1 held"));
 }
+
+/// Between the numbers and the accounts that fall due by them there is more than one transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_that_were_taken_and_cut_off_are_followed_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let clock = Clock::simulated(at("2026-03-02T12:00:00Z"));
+    let server = Server::start(&config, Role::All, clock, Arc::new(NoCards)).await.expect("a server");
+    let office = server.office().clone();
+    let new = NewAccount { name: "tia".to_owned(), currency: None, trial: true, resume_on_deposit: false, card: None };
+    office.open_account(new, office.clock.now()).await.expect("an account");
+    let file = folder.path().join("bursar.toml");
+    std::fs::write(&file, "database = \"sqlite:books.db\"\n[billing]\ntrial.days = 9\n").expect("written");
+    let source = Source { file: Some(file), database_url: None, listen: Some(config.listen) };
+    let mut reload = Reload::new(config, source, None, office.clone());
+
+    office.store.cut_after(0);
+    let reloaded = reload.reload().await.expect("the numbers are in the books");
+    assert_eq!((reloaded.taken, reloaded.left), (vec!["billing"], vec![]));
+    assert_eq!(office.policy().trial.days, 9);
+    let followed = async || office.store.policy_keep(&office.policy(), office.clock.now()).await.expect("asked");
+    assert!(!followed().await, "it was cut off before");
+    reload.follow_up().await;
+    assert!(followed().await);
+}

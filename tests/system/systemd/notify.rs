@@ -86,3 +86,20 @@ fn a_daemon_that_hangs_is_silent_and_one_that_waits_is_not() {
     let (status, log) = daemon.terminate();
     assert_eq!(status, Some(0), "{log}");
 }
+
+#[test]
+fn one_that_runs_no_jobs_is_ready_and_alive_as_well() {
+    let server = Server::postgres();
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("notify");
+    let mut systemd = Listener::at(&socket);
+    let mut command = serve(&server.new_database(), &socket);
+    command.args(["--role", "http"]);
+    let daemon = Daemon::of(command);
+    systemd.until("READY=1");
+    systemd.until("WATCHDOG=1");
+    daemon.signal("TERM");
+    systemd.until("STOPPING=1");
+    let (status, log) = daemon.ended();
+    assert_eq!(status, Some(0), "{log}");
+}
