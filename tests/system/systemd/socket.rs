@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::program::{Daemon, Ended, get};
+use crate::support::program::{Daemon, Ended, bursar, get};
 
 /// Its socket is the third after the usual ones; the process keeps its number.
 const HAND_IN: &str =
@@ -63,4 +63,16 @@ fn a_socket_that_cannot_be_served_is_refused() {
         assert_eq!(status, Some(1), "{told}: {err}");
         assert!(err.contains(told), "{err}\nnot: {told}");
     }
+}
+
+/// The variables of a parent that passes them on by mistake.
+#[test]
+fn a_socket_of_another_process_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("books.db").display());
+    let mut command = bursar(&["serve", "--listen", "127.0.0.1:0", "--database-url", &url]);
+    command.env("LISTEN_PID", "1").env("LISTEN_FDS", "1");
+    let daemon = Daemon::of(command);
+    assert_eq!(get(daemon.address, "/healthz"), (200, "ok".to_owned()));
+    assert_eq!(daemon.terminate().0, Some(0));
 }
