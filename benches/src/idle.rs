@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::routing::get;
 use bursar::input::Config;
-use bursar::serve::{Role, serve};
+use bursar::serve::{Process, Role, serve};
 use jobs::{Clock, Stopwatch};
 use providers::NoCards;
 
@@ -141,7 +141,7 @@ async fn answer(args: OneArgs) -> anyhow::Result<()> {
     match args.database {
         Some(database) => {
             let config = Config { database, listen: args.listen, ..Config::default() };
-            serve(config, Role::All, Clock::system(), Arc::new(NoCards)).await
+            serve(config, Process::default(), Role::All, Clock::system(), Arc::new(NoCards)).await
         }
         None => {
             let listener = tokio::net::TcpListener::bind(args.listen).await?;

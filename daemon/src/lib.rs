@@ -7,6 +7,7 @@ pub mod cli;
 pub mod demo;
 pub mod import;
 pub mod input;
+mod overdue;
 pub mod serve;
 pub mod simulate;
 mod tables;

@@ -35,7 +35,7 @@ pub struct Office {
     /// Where the books have none yet.
     policy: Arc<Policy>,
     /// Beyond it a calendar run is held; none, and every run goes by itself.
-    pub band: Option<Band>,
+    band: Arc<RwLock<Option<Band>>>,
     /// Asked for, work ends between two batches.
     pub stop: Stop,
     cards: Arc<dyn Cards>,
@@ -74,13 +74,22 @@ impl Office {
         let (policy, stop) = (Arc::new(policy), Stop::default());
         let reference = Arc::new(RwLock::new(Arc::new(Reference::read(&store, &policy).await?)));
         let unopened = Arc::default();
-        Ok(Self { store, clock, policy, band: None, stop, cards, reference, unopened })
+        Ok(Self { store, clock, policy, band: Arc::default(), stop, cards, reference, unopened })
     }
 
     /// The same with a band.
     #[must_use]
     pub fn with_band(self, band: Option<Band>) -> Self {
-        Self { band, ..self }
+        Self { band: Arc::new(RwLock::new(band)), ..self }
+    }
+
+    pub fn band(&self) -> Option<Band> {
+        *self.band.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has this be the band of all its clones, for runs that are opened from now on.
+    pub fn set_band(&self, band: Option<Band>) {
+        *self.band.write().unwrap_or_else(PoisonError::into_inner) = band;
     }
 
     /// Reads price lists, outages, held runs, paused jobs and the rules' numbers anew.
@@ -132,7 +141,7 @@ impl Office {
 
     /// Slots that passed by `until` and whose runs are not open yet: what they may hold waits for them.
     async fn waited_for(&self, until: Timestamp) -> Result<Vec<Unopened>, JobError> {
-        if self.band.is_none() {
+        if self.band().is_none() {
             return Ok(Vec::new());
         }
         let known = self.unopened.read().unwrap_or_else(PoisonError::into_inner).clone();

@@ -123,7 +123,7 @@ pub struct Foreseen {
 
 /// Looks ahead at a run that settles so many slots up to `until`.
 pub async fn foresee(office: &Office, job: &Registered, slots: usize, until: Timestamp) -> Result<Foreseen, JobError> {
-    let Some(band) = office.band.filter(|_| job.due_kind.is_some()) else {
+    let Some(band) = office.band().filter(|_| job.due_kind.is_some()) else {
         return Ok(Foreseen { total: (job.due_count)(office, until).await?, preview: None, held_for: None });
     };
     let slots = u32::try_from(slots).unwrap_or(u32::MAX);

@@ -88,6 +88,31 @@ pub fn without_password(url: &str) -> String {
     format!("{scheme}://{user}{place}{}", options.map_or_else(String::new, |options| format!("?{options}")))
 }
 
+/// The address with this password in it, as those who connect take it.
+pub fn with_password(url: &str, password: &str) -> String {
+    let password: String = password.bytes().map(encoded).collect();
+    let is_socket = url.starts_with("unix://");
+    match url.split_once("://") {
+        Some((scheme, rest)) if scheme.starts_with("redis") => match rest.split_once('@') {
+            Some((user, place)) => format!("{scheme}://{user}:{password}@{place}"),
+            None => format!("{scheme}://:{password}@{rest}"),
+        },
+        _ => {
+            let (begins, name) =
+                (if url.contains('?') { '&' } else { '?' }, if is_socket { "pass" } else { "password" });
+            format!("{url}{begins}{name}={password}")
+        }
+    }
+}
+
+/// A letter of a URL that ends nothing in it.
+fn encoded(byte: u8) -> String {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    }
+}
+
 /// As much of what cannot be read as may be told: where there may be a password, no more than how it begins.
 fn harmless(url: &str) -> String {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
@@ -134,6 +159,27 @@ mod tests {
         assert!(!has_password("postgres://u@h/d?sslmode=require") && !has_password("sqlite:/a"));
         let address = Address::parse("postgres://u:secret@h/d").expect("a server");
         assert_eq!(format!("{address:?}"), "Address(postgres database d at h:5432)");
+    }
+
+    #[test]
+    fn a_password_is_put_where_it_is_looked_for() {
+        for (url, with) in [
+            ("postgres://u@h/d", "postgres://u@h/d?password=s%26%2F%40%20%C3%A9"),
+            ("postgres:///d?host=/run/postgresql", "postgres:///d?host=/run/postgresql&password=s%26%2F%40%20%C3%A9"),
+            ("redis://h:6379/1", "redis://:s%26%2F%40%20%C3%A9@h:6379/1"),
+            ("redis://u@h", "redis://u:s%26%2F%40%20%C3%A9@h"),
+            ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1&pass=s%26%2F%40%20%C3%A9"),
+        ] {
+            let found = with_password(url, "s&/@ \u{e9}");
+            assert_eq!(found, with);
+            assert!(has_password(&found) && !without_password(&found).contains("s%26"), "{found}");
+        }
+        let Ok(Address::Postgres(options)) =
+            Address::parse(&with_password("postgres:///d?host=/run/pg", "s&/@ \u{e9}"))
+        else {
+            panic!("no server")
+        };
+        assert!(format!("{options:?}").contains("s&/@ \u{e9}"), "{options:?}");
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod withdraw;
 
 mod clock_doubts;
 mod controls;
+mod examined;
 mod pulse;
 mod queue;
 mod runs;
@@ -54,7 +55,7 @@ mod revenue;
 mod trail;
 mod verify;
 
-pub use address::{Address, has_password, without_password};
+pub use address::{Address, has_password, with_password, without_password};
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use clock_doubts::ClockDoubt;
 pub use closings::{CUT_OFF_IMPORT, CannotClose, Closing, InTheWay};
@@ -62,6 +63,7 @@ pub use commit::{Commit, DueSeconds, Outcome, Stamp};
 pub use controls::{JobControl, Pause, Schedule};
 pub use details::DETAILS;
 pub use error::StoreError;
+pub use examined::Setting;
 pub use imports::{ArrivingAccount, Brought, GivenUp, Import};
 pub use intents::{Answered, OpenIntent};
 pub use load::{CorruptAccount, Scope};

@@ -10,4 +10,5 @@ pub mod program;
 pub mod proxy;
 pub mod scenarios;
 pub mod servers;
+pub mod systemd;
 pub mod walk;

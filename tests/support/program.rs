@@ -1,7 +1,7 @@
 //! The real program, as anybody starts it, and the daemon.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,6 +58,17 @@ pub fn json_on(url: &str, command: &str) -> serde_json::Value {
     serde_json::from_str(&out).expect(command)
 }
 
+/// The answer to a GET: status and body.
+pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: bursar\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, answer.split_once("\r\n\r\n").expect("a body").1.to_owned())
+}
+
 /// Asks until it is so.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let waited = Stopwatch::start();
@@ -87,7 +98,11 @@ impl Daemon {
 
     /// Starts it by this command, and waits until it listens.
     pub fn of(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+        Self::started(command.stderr(Stdio::piped()).spawn().expect("the program starts"))
+    }
+
+    /// Waits until it listens; its log is piped.
+    pub fn started(mut child: Child) -> Self {
         let lines = BufReader::new(child.stderr.take().expect("its log")).lines();
         let log = Arc::new(Mutex::new(String::new()));
         let copy = log.clone();
@@ -135,10 +150,14 @@ impl Daemon {
         self.child.wait().expect("it is gone");
     }
 
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
+    }
+
     /// SIGTERM; how it ended, and all that it logged.
     pub fn terminate(self) -> (Option<i32>, String) {
-        let kill = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
+        self.signal("TERM");
         self.ended()
     }
 

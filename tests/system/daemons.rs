@@ -157,6 +157,8 @@ fn a_server_that_forgets_stops_the_work_until_it_keeps_again() {
     }
     let refused = run_on(&url, "accounts open stray");
     assert_eq!(refused.status, Some(1), "{}", refused.err);
+    let told = run_on(&url, "doctor").out;
+    assert!(told.contains("fsync = off") && told.contains("in postgresql.conf: fsync = on"), "{told}");
     assert!(refused.err.contains("fsync = off"), "{}", refused.err);
     set("reset fsync");
     wait_until("they are ready again", || daemons.iter().all(|daemon| ready(daemon).is_none()));

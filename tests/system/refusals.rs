@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use crate::support::program::{Ended, repository, run};
 
+/// What keeps a daemon from starting again and again.
+const MISCONFIGURED: i32 = 78;
+
 /// A good scenario; each case breaks one thing of it.
 const GOOD: &str = r#"{
   "config": {"grace_days": 7},
@@ -189,9 +192,9 @@ fn a_configuration_is_refused_with_all_its_problems_at_once() {
     let folder = Folder::new();
     let text = "database = \"sqlite:books.db\"\nlisten = \"here\"\ntypo = 1\n[billing]\ngrace_days = \"7\"\nminimum_deposit = \"-1\"\n";
     let config = folder.write("bursar.toml", text);
-    for command in [&["check-config", &config][..], &["serve", "--config", &config]] {
+    for (command, ends) in [(&["config", "check", &config][..], 2), (&["serve", "--config", &config], MISCONFIGURED)] {
         let Ended { status, out, err } = run(command);
-        assert_eq!((status, out.as_str()), (Some(2), ""), "{command:?}: {err}");
+        assert_eq!((status, out.as_str()), (Some(ends), ""), "{command:?}: {err}");
         let lines: Vec<&str> = err.lines().collect();
         for (line, place) in
             lines.iter().zip(["2: listen: ", "3: typo: ", "5: billing.grace_days: ", "6: billing.minimum_deposit: "])
@@ -202,7 +205,7 @@ fn a_configuration_is_refused_with_all_its_problems_at_once() {
     }
     assert_eq!(folder.files(), ["bursar.toml"], "nothing was begun");
     let shipped = repository().join("config/bursar.toml");
-    assert_eq!(run(&["check-config", shipped.to_str().expect("UTF-8")]).status, Some(0));
+    assert_eq!(run(&["config", "check", shipped.to_str().expect("UTF-8")]).status, Some(0));
 }
 
 #[test]
@@ -213,9 +216,9 @@ fn price_lists_that_the_configuration_names_are_checked_with_it() {
         "bursar.toml",
         "database = \"sqlite:books.db\"\nlisten = \"127.0.0.1:0\"\n[prices]\nfiles = [\"prices.toml\", \"gone.toml\"]\n",
     );
-    for command in [&["check-config", &config][..], &["serve", "--config", &config]] {
+    for (command, ends) in [(&["config", "check", &config][..], 2), (&["serve", "--config", &config], MISCONFIGURED)] {
         let Ended { status, err, .. } = run(command);
-        assert_eq!(status, Some(2), "{command:?}: {err}");
+        assert_eq!(status, Some(ends), "{command:?}: {err}");
         assert!(err.contains("prices.toml:5: plans[0].extra: ") && err.contains("gone.toml: can't be read"), "{err}");
     }
     assert!(!Path::new(&folder.path("books.db")).exists(), "a database was made");

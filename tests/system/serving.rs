@@ -1,24 +1,11 @@
 //! The daemon from outside: starting, health, one daemon to a database, stopping.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::support::program::{Daemon, Ended, repository, run, wait_until};
-
-/// The answer to a GET: status and body.
-fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("a connection");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: bursar\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, answer.split_once("\r\n\r\n").expect("a body").1.to_owned())
-}
+use crate::support::program::{Daemon, Ended, get, repository, run, wait_until};
 
 fn wait_until_ready(daemon: &Daemon) {
     wait_until("it is ready", || get(daemon.address, "/readyz").0 == 200);

@@ -15,7 +15,7 @@ use crate::input::{BadInput, Config, database_address};
 use crate::serve::QUEUE;
 
 /// Read where neither `--config` nor `--database-url` is given, if it is there.
-const SHIPPED_CONFIG: &str = "/etc/bursar/bursar.toml";
+pub const SHIPPED_CONFIG: &str = "/etc/bursar/bursar.toml";
 
 /// A daemon that is alive says so each half minute.
 pub const ALIVE_SECS: i64 = 120;
@@ -39,7 +39,7 @@ pub struct NotNow(pub String);
 pub struct Books {
     /// The daemon's configuration: where the books are
     ///
-    /// The rules' numbers are those that the daemon started with, whatever this file says by now. Without it and
+    /// The rules' numbers are those that the daemon has read, whatever this file says by now. Without it and
     /// without --database-url, /etc/bursar/bursar.toml.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,

@@ -1,19 +1,11 @@
-//! `bursar check-config` and `bursar prices check`.
+//! `bursar prices check`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::cli::out::say;
 use crate::cli::{DONE, Format};
-use crate::input::{Config, read_price_lists};
-
-pub fn config(file: &Path) -> anyhow::Result<u8> {
-    let config = Config::read(file)?;
-    read_price_lists(&config.price_files)?;
-    say(format_args!("{}: fine; {} price lists", file.display(), config.price_files.len()))?;
-    Ok(DONE)
-}
+use crate::input::read_price_lists;
 
 pub fn prices(files: &[PathBuf], format: Format) -> anyhow::Result<u8> {
     let lists = read_price_lists(files)?;

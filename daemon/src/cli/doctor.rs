@@ -3,19 +3,21 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use ::jobs::{Clock, JOBS, Office, Registered, Wakes, next_slot};
+use ::jobs::{Clock, JOBS, Office, Registered, next_slot};
 use rules::Timestamp;
 use serde_json::json;
-use store::{Address, ClockDoubt, Import, JobControl, Run, RunState, Shard};
+use store::{Address, ClockDoubt, Import, RunState, Setting, StoreError, without_password};
 
 use crate::cli::books::{ALIVE_SECS, Books};
 use crate::cli::import::{HASH_START, unfinished_import};
 use crate::cli::{DONE, FAILED, Format};
 use crate::input::Config;
+use crate::overdue::{self, Unattended, missing_slot};
+use crate::serve::QUEUE;
 use crate::tables::table;
 
-/// A slot that is older without a run was missed.
-const LATE_SECS: i64 = 600;
+/// Clocks of one company differ by less.
+const CLOCK_SECS: i64 = 10;
 
 /// Below this a disk is soon full.
 const FREE_MIB: u64 = 512;
@@ -47,18 +49,37 @@ impl Findings {
     fn ill(&mut self, what: &'static str, found: impl Into<String>, remedy: impl Into<String>) {
         self.0.push(Finding { what, found: found.into(), remedy: Some(remedy.into()) });
     }
+
+    /// How many are to be put right.
+    fn ills(&self) -> usize {
+        self.0.iter().filter(|finding| finding.remedy.is_some()).count()
+    }
 }
 
 pub async fn run(args: DoctorArgs) -> anyhow::Result<u8> {
     let config = args.books.configuration()?;
-    let office = args.books.office().await?;
     let mut findings = Findings::default();
     findings.well("configuration", "it can be read");
+    let office = match args.books.office().await {
+        Ok(office) => office,
+        Err(error) if is_away(&error) => {
+            let remedy = "nothing is billed until it answers: start its server, or correct `database` or its password";
+            findings.ill("database", format!("{error:#}"), remedy);
+            print(&findings, args.format)?;
+            return Ok(FAILED);
+        }
+        Err(error) => return Err(error),
+    };
     let address = Address::parse(&config.database)?;
     match address.file() {
         Some(path) => file(path, &mut findings)?,
-        None => findings.well("database", format!("{address}, schema up to date")),
+        None => {
+            findings.well("database", format!("{address}, schema up to date"));
+            findings.well("disk", "on the server's machine: look there, nothing is known of it here");
+        }
     }
+    durability(&office, &mut findings).await?;
+    queue(&office, &config, &mut findings).await?;
     let now = Clock::system().now();
     alive(&office, now, &mut findings).await?;
     runs(&office, now, &mut findings).await?;
@@ -71,7 +92,13 @@ pub async fn run(args: DoctorArgs) -> anyhow::Result<u8> {
     findings.well("cards", "no payment provider yet: no card can be saved outside the simulator");
     office.store.close().await;
     print(&findings, args.format)?;
-    Ok(if findings.0.iter().any(|finding| finding.remedy.is_some()) { FAILED } else { DONE })
+    Ok(if findings.ills() > 0 { FAILED } else { DONE })
+}
+
+/// Whether nobody answers where the books are said to be.
+fn is_away(error: &anyhow::Error) -> bool {
+    use StoreError::{NoAnswer, Silent, Unreachable};
+    matches!(error.downcast_ref::<StoreError>(), Some(Unreachable { .. } | NoAnswer | Silent { .. }))
 }
 
 fn print(findings: &Findings, format: Format) -> anyhow::Result<()> {
@@ -104,12 +131,44 @@ fn file(path: &Path, findings: &mut Findings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a commit outlives a power failure.
+async fn durability(office: &Office, findings: &mut Findings) -> anyhow::Result<()> {
+    let settings = office.store.durability_settings().await?;
+    let told = settings.iter().map(|Setting { name, found, .. }| format!("{name} = {found}")).collect::<Vec<_>>();
+    match settings.iter().find(|setting| !setting.is_safe) {
+        None => findings.well("durability", told.join(", ")),
+        Some(Setting { name, .. }) => {
+            let remedy = format!("in postgresql.conf: {name} = on, then reload the server; nothing is written before");
+            findings.ill("durability", told.join(", "), remedy);
+        }
+    }
+    Ok(())
+}
+
+/// Whether it answers, wherever it lies.
+async fn queue(office: &Office, config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+    let redis = config.queue.as_deref();
+    let place = redis.map_or_else(|| "in the database".to_owned(), without_password);
+    match office.store.queue_looked_into(QUEUE, redis).await {
+        Ok(Some(waiting)) => findings.well("queue", format!("{place}, where {} for a worker", waits(waiting))),
+        Ok(None) => findings.well("queue", format!("{place}, not made yet")),
+        Err(error) => {
+            let remedy = "start it, or correct [queue]; until then work waits, and what is due stays due";
+            findings.ill("queue", format!("{place}: {error}"), remedy);
+        }
+    }
+    Ok(())
+}
+
+fn waits(count: u64) -> String {
+    if count == 1 { "1 wake waits".to_owned() } else { format!("{count} wakes wait") }
+}
+
 /// Everybody works by the numbers that the daemon started with.
 async fn policy(office: &Office, config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     match office.store.policy().await? {
         Some(kept) if kept != config.policy => {
-            let remedy =
-                "if this is the daemon's configuration, start the daemon anew; until then its old numbers hold";
+            let remedy = "if this is the daemon's configuration, have it read anew: systemctl reload bursar, or SIGHUP";
             findings.ill("numbers", "[billing] or [documents] is not as the daemon started with", remedy);
         }
         _ => findings.well("numbers", "as the daemon started with"),
@@ -130,14 +189,19 @@ async fn alive(office: &Office, now: Timestamp, findings: &mut Findings) -> anyh
         let found = format!("{worker} doubts its own: it said {observed_at} instead of {expected_at}");
         findings.ill("clock", found, format!("put it right; if {now} is right: bursar clock confirm"));
     }
-    if doubts.is_empty() {
-        findings.well("clock", format!("{now}, not in doubt"));
+    match office.store.server_clock().await? {
+        Some(server) if (server.secs() - now.secs()).abs() > CLOCK_SECS => {
+            let found = format!("{now} here, {server} at the database's server");
+            findings.ill("clock", found, "have both machines set their clocks by NTP (timedatectl)");
+        }
+        _ if doubts.is_empty() => findings.well("clock", format!("{now}, not in doubt")),
+        _ => {}
     }
     Ok(())
 }
 
 async fn runs(office: &Office, now: Timestamp, findings: &mut Findings) -> anyhow::Result<()> {
-    let before = findings.0.len();
+    let before = findings.ills();
     let controls = office.store.job_controls().await?;
     for hold in office.store.holds().await? {
         let remedy = format!("bursar runs show {0}, then bursar runs release {0}", hold.run.0);
@@ -158,63 +222,37 @@ async fn runs(office: &Office, now: Timestamp, findings: &mut Findings) -> anyho
         if let Some(slot) = missing_slot(job, newest.and_then(|run| run.slot), control, now) {
             findings.ill("slot", format!("{} has not run since {slot} was due", job.name), "see the daemon's log");
         }
+        findings.well("job", last_run(office, job, now).await?);
     }
-    unattended(office, &controls, now, findings).await?;
-    if findings.0.len() == before {
+    for unattended in overdue::unattended(&office.store, &controls, now).await? {
+        let Unattended { run, since, done } = &unattended;
+        let found = format!(
+            "nobody works on run {} of {} since {since}: it is {}, {done} of {} done",
+            run.id.0,
+            run.job,
+            run.state.name(),
+            run.total
+        );
+        let remedy = format!("bursar runs show {}; see the daemon's log, and start it anew", run.id.0);
+        findings.ill("run", found, remedy);
+    }
+    if findings.ills() == before {
         findings.well("runs", "no slot is missing, none failed, none is held or waits for a worker, no job is paused");
     }
     Ok(())
 }
 
-/// Runs on which nobody works, though they are not held nor their job paused.
-async fn unattended(
-    office: &Office,
-    controls: &[JobControl],
-    now: Timestamp,
-    findings: &mut Findings,
-) -> anyhow::Result<()> {
-    let is_paused = |job: &str| controls.iter().any(|control| control.job == job && control.pause.is_some());
-    for run in office.store.runs_unfinished().await? {
-        if run.state == RunState::Held || is_paused(&run.job) {
-            continue;
+/// The last run of a job, and when it comes next.
+async fn last_run(office: &Office, job: &Registered, now: Timestamp) -> anyhow::Result<String> {
+    let last = match office.store.runs(Some(job.name), 1).await?.pop() {
+        None => "no run yet".to_owned(),
+        Some(run) => {
+            let (at, state) = (run.finished_at.unwrap_or(run.opened_at), run.state.name());
+            format!("last run {} {state} at {at}", run.id.0)
         }
-        let resumed = controls.iter().find(|control| control.job == run.job).map(|control| control.slots_after);
-        let shards = office.store.shards(run.id).await?;
-        let since = last_worked_on(&run, &shards).max(resumed.filter(|at| *at <= now).unwrap_or(run.opened_at));
-        if now.secs() - since.secs() > LATE_SECS {
-            let found = format!(
-                "nobody works on run {} of {} since {since}: it is {}, {} of {} done",
-                run.id.0,
-                run.job,
-                run.state.name(),
-                shards.iter().map(|shard| shard.done).sum::<u64>(),
-                run.total
-            );
-            let remedy = format!("bursar runs show {}; see the daemon's log, and start it anew", run.id.0);
-            findings.ill("run", found, remedy);
-        }
-    }
-    Ok(())
-}
-
-/// Up to when a worker has claimed a part of it, or since when it waits for one.
-fn last_worked_on(run: &Run, shards: &[Shard]) -> Timestamp {
-    let claims = shards.iter().flat_map(|shard| [shard.claimed_until, shard.finished_at]);
-    let waits = [Some(run.opened_at), Some(run.starts_at), run.released_at, run.started_at];
-    claims.chain(waits).flatten().max().unwrap_or(run.opened_at)
-}
-
-/// The first slot of a job that came some time ago and has no run. Up to when it was resumed, or its schedule edited,
-/// no slot opens one.
-fn missing_slot(
-    job: &Registered,
-    newest: Option<Timestamp>,
-    control: Option<&JobControl>,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    let after = control.map(|control| control.slots_after).into_iter().chain(newest).max().filter(|_| newest.is_some());
-    let slot = after.filter(|_| job.wakes == Wakes::Calendar).and_then(|after| next_slot(job, after));
-    slot.filter(|slot| now.secs() - slot.secs() > LATE_SECS)
+    };
+    let next = next_slot(job, now).map_or_else(String::new, |slot| format!("; next at {slot}"));
+    Ok(format!("{}: {last}{next}", job.name))
 }
 
 async fn accounts(office: &Office, findings: &mut Findings) -> anyhow::Result<()> {
@@ -255,83 +293,4 @@ async fn imports(books: &Books, office: &Office, findings: &mut Findings) -> any
         findings.well("imports", "none was cut off");
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_run_without_workers_is_named() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let url = format!("sqlite:{}", folder.path().join("books.db").display());
-        let at = |secs| Timestamp::from_secs(1_800_000_000 + secs);
-        let store = store::Store::open(&url, store::Opening::scratch(at(0))).await.expect("books");
-        let cards = std::sync::Arc::new(providers::NoCards);
-        let office = Office::open(store, Clock::system(), rules::Policy::default(), cards).await.expect("an office");
-        let account = rules::AccountId(1);
-        let new = store::NewRun {
-            job: "bill_instances",
-            due_kind: None,
-            slot: None,
-            asked_by: "test",
-            starts_at: at(0),
-            retry_of: None,
-            one_at_a_time: false,
-            covered: &[],
-            preview: None,
-            held_for: None,
-            shards: &[(account, account)],
-            total: 1,
-            now: at(0),
-        };
-        let run = office.store.run_open(&new).await.expect("asked").expect("a run").id;
-        let found = async |now: i64, controls: &[JobControl]| {
-            let mut findings = Findings::default();
-            unattended(&office, controls, at(now), &mut findings).await.expect("looked");
-            findings.0.pop().map(|finding| (finding.found, finding.remedy.expect("a remedy")))
-        };
-        assert_eq!(found(600, &[]).await, None);
-        let (told, remedy) = found(601, &[]).await.expect("it is named");
-        assert!(told.contains("run 1 of bill_instances") && told.contains("it is queued, 0 of 1 done"), "{told}");
-        assert!(remedy.starts_with("bursar runs show 1"), "{remedy}");
-        // A claim that stands is somebody's; one that is over is nobody's.
-        office.store.shard_claim(run, 0, "w", at(700), at(1000)).await.expect("asked").expect("claimed");
-        assert_eq!((found(1600, &[]).await, found(1601, &[]).await.is_some()), (None, true));
-        let mut control = JobControl {
-            due_kind: None,
-            job: "bill_instances".to_owned(),
-            cron: String::new(),
-            cron_since: at(0),
-            slots_after: at(0),
-            pause: Some(store::Pause { at: at(0), by: "ann".to_owned(), reason: "test".to_owned() }),
-        };
-        assert_eq!(found(9000, std::slice::from_ref(&control)).await, None, "it waits for its job");
-        (control.pause, control.slots_after) = (None, at(8500));
-        assert_eq!(found(9000, std::slice::from_ref(&control)).await, None, "it is back at work");
-        assert!(found(9101, &[control]).await.is_some());
-    }
-
-    #[test]
-    fn a_resumed_job_misses_no_slot_of_its_pause() {
-        let at = |text: &str| Timestamp::parse(text).expect("a time");
-        let job = ::jobs::job("bill_instances").expect("a job");
-        let newest = Some(at("2026-03-02T00:00:00Z"));
-        let control = |slots_after| JobControl {
-            due_kind: None,
-            job: job.name.to_owned(),
-            cron: job.cron.to_owned(),
-            cron_since: Timestamp::BEGINNING,
-            slots_after,
-            pause: None,
-        };
-        let never = control(Timestamp::BEGINNING);
-        let missing = |control: &JobControl, now: &str| missing_slot(job, newest, Some(control), at(now));
-        assert_eq!(missing(&never, "2026-03-03T00:10:00Z"), None);
-        assert_eq!(missing(&never, "2026-03-03T00:10:01Z"), Some(at("2026-03-03T00:00:00Z")));
-        let resumed = control(at("2026-03-04T09:00:00Z"));
-        assert_eq!(missing(&resumed, "2026-03-04T12:00:00Z"), None);
-        assert_eq!(missing(&resumed, "2026-03-05T00:11:00Z"), Some(at("2026-03-05T00:00:00Z")));
-        assert_eq!(missing_slot(job, None, Some(&never), at("2026-03-03T00:11:00Z")), None, "it never ran");
-    }
 }

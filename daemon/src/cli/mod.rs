@@ -1,5 +1,5 @@
 //! The command line. Exit status 0: done; 1: it could not be done; 2: what was given is wrong; 3: the rules
-//! refuse it; 4: not now.
+//! refuse it; 4: not now; 78: the daemon cannot start with its configuration.
 
 mod account;
 mod act;
@@ -8,6 +8,7 @@ mod author;
 mod books;
 mod check;
 mod clock;
+mod config;
 mod deposit;
 mod details;
 mod doctor;
@@ -51,6 +52,8 @@ pub const BAD_INPUT: u8 = 2;
 pub const REFUSED: u8 = 3;
 /// It can be done, but not now: nothing moved.
 pub const NOT_NOW: u8 = 4;
+/// The daemon's configuration is wrong, which no second start mends: EX_CONFIG of sysexits.h, as systemd knows it.
+pub const MISCONFIGURED: u8 = 78;
 /// Nobody reads what it prints, as shells tell of it: 128 and the number of SIGPIPE.
 pub const NOBODY_READS: u8 = 141;
 
@@ -61,8 +64,8 @@ const LIMIT_MAX: i64 = 10_000;
 /// The billing office of a cloud host, as one daemon.
 ///
 /// Exit status: 0 done, 1 it could not be done, 2 what was given is wrong (nothing was begun), 3 the rules
-/// refuse it (nothing moved), 4 not now (nothing moved; stderr says when), 141 nobody read on (what was asked
-/// for may be done).
+/// refuse it (nothing moved), 4 not now (nothing moved; stderr says when), 78 the daemon cannot start with its
+/// configuration, 141 nobody read on (what was asked for may be done).
 ///
 /// With --format json results are JSON on stdout, and why something was not done is a JSON object on stderr.
 #[derive(Parser)]
@@ -155,8 +158,9 @@ enum Command {
     ///   bursar migrate --from sqlite:/var/lib/bursar/bursar.db --to postgres://bursar@db.example/bursar
     #[command(verbatim_doc_comment)]
     Migrate(migrate::MigrateArgs),
-    /// Check a configuration file and the price lists that it names; tells all problems at once
-    CheckConfig { file: PathBuf },
+    /// The configuration: check a file, and show what holds by it
+    #[command(subcommand)]
+    Config(config::Config),
     /// Bring in the accounts of a host that moves here
     ///
     /// The file is checked whole before anything is written. The same file twice changes nothing; one that was
@@ -229,6 +233,15 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::end_of_arguments(&error, as_json),
     };
+    // While there is one thread only.
+    let listener = match cli.command {
+        Command::Serve(_) => crate::serve::listener::inherited(),
+        _ => Ok(None),
+    };
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => return failure::end(&error, as_json),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -239,7 +252,7 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Demo(args) => crate::demo::demo(args.keep.as_deref()).await.map(|()| DONE),
             Command::Simulate(args) => simulate::run(args).await,
-            Command::Serve(args) => serve::run(args).await,
+            Command::Serve(args) => serve::run(args, listener).await,
             Command::Jobs(args) => jobs::run(args).await,
             Command::Runs(args) => runs::run(args).await,
             Command::Clock(args) => clock::run(args).await,
@@ -253,7 +266,7 @@ pub fn run() -> ExitCode {
             Command::Report(args) => report::run(args).await,
             Command::Month(args) => month::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,
-            Command::CheckConfig { file } => check::config(&file),
+            Command::Config(command) => config::run(command),
             Command::Import(args) => import::run(args).await,
             Command::Prices(command) => prices::run(command).await,
         }

@@ -10,11 +10,14 @@ use store::{Address, without_password};
 use tracing_subscriber::EnvFilter;
 
 use super::document::{self, Format, Node};
+use super::prices::{PriceListFile, read_price_lists};
 use super::problem::Problems;
 use super::reader::{Report, Table, Value};
+use super::secrets::{self, DATABASE_PASSWORD, QUEUE_PASSWORD};
 use super::{policy, words};
 
-const KEYS: &[&str] = &["database", "queue", "listen", "log", "billing", "documents", "hold", "prices"];
+const KEYS: &[&str] =
+    &["database", "database_password_file", "queue", "listen", "log", "billing", "documents", "hold", "prices"];
 const LOG_KEYS: &[&str] = &["format", "filter"];
 const HOLD_KEYS: &[&str] = &["enabled", "growth_percent", "least_amount", "least_stops"];
 const PRICES_KEYS: &[&str] = &["files"];
@@ -27,8 +30,11 @@ const DEFAULT_PORT: u16 = 8484;
 pub struct Config {
     /// `sqlite:` and a path, or a PostgreSQL URL, which may carry a password: never to be printed.
     pub database: String,
+    /// Where its password is from, if a key says so.
+    pub database_password_file: Option<PathBuf>,
     /// The Redis that carries the queue; none where it lies in the database. It may carry a password, too.
     pub queue: Option<String>,
+    pub queue_password_file: Option<PathBuf>,
     /// Of the health checks.
     pub listen: SocketAddr,
     pub log: Log,
@@ -66,7 +72,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             database: "sqlite:/var/lib/bursar/bursar.db".to_owned(),
+            database_password_file: None,
             queue: None,
+            queue_password_file: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
             log: Log::default(),
             policy: Policy::default(),
@@ -89,6 +97,23 @@ impl Config {
         Self::of(&path.display().to_string(), &document::load(path)?, folder)
     }
 
+    /// The same with the price lists that it names; what is wrong with any of it is told at once.
+    pub fn read_whole(path: &Path) -> Result<(Self, Vec<PriceListFile>), Problems> {
+        let (file, node) = (path.display().to_string(), document::load(path)?);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        // What is wrong with the names themselves is told once, with the configuration.
+        let aside = Report::new(file.clone());
+        let named = Value::document(&node, &aside).table("a table").and_then(|table| price_files(&table, folder));
+        let lists = named.map_or_else(|| Ok(Vec::new()), |files| read_price_lists(&files));
+        match (Self::of(&file, &node, folder), lists) {
+            (Ok(config), Ok(lists)) => Ok((config, lists)),
+            (config, lists) => {
+                let problems = [config.err(), lists.err()].into_iter().flatten().flat_map(Problems::into_vec);
+                Err(problems.collect::<Vec<_>>().into())
+            }
+        }
+    }
+
     /// Reads a text; `file` is only a name for the problems.
     pub fn parse(file: &str, text: &str, format: Format, folder: &Path) -> Result<Self, Problems> {
         Self::of(file, &document::parse(file, text, format)?, folder)
@@ -105,8 +130,12 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
     let table = document.table("a configuration is a table")?;
     table.only(KEYS);
     let default = Config::default();
-    let database = table.or("database", default.database, |value| database(value, folder));
-    let queue = table.or("queue", default.queue, queue);
+    let password_file = table.maybe("database_password_file", |value| secrets::path(value, folder));
+    let database = table.or("database", default.database, |value| database(value, folder)).and_then(|url| {
+        let secret = (DATABASE_PASSWORD, password_file.as_ref()?.as_deref());
+        secrets::complete(url, &table, "database_password_file", secret)
+    });
+    let queue = table.or("queue", (default.queue, None), |value| queue(value, folder));
     let listen = table.or("listen", default.listen, listen);
     let log = table.or("log", default.log, log);
     let default_documents = default.policy.documents.clone();
@@ -115,9 +144,12 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
     let band = table.or("hold", default.band, band);
     let price_files = price_files(&table, folder);
     let policy = Policy { documents: documents?, ..policy? };
+    let (queue, queue_password_file) = queue?;
     Some(Config {
         database: database?,
-        queue: queue?,
+        database_password_file: password_file?,
+        queue,
+        queue_password_file,
         listen: listen?,
         log: log?,
         policy,
@@ -145,19 +177,30 @@ fn database(value: &Value<'_>, folder: &Path) -> Option<String> {
     }
 }
 
-const QUEUE_KEYS: &[&str] = &["url"];
+const QUEUE_KEYS: &[&str] = &["url", "password_file"];
 
-fn queue(value: &Value<'_>) -> Option<Option<String>> {
+fn queue(value: &Value<'_>, folder: &Path) -> Option<(Option<String>, Option<PathBuf>)> {
     let table = value.table("queue is a table")?;
     table.only(QUEUE_KEYS);
-    table.or("url", None, |value| {
+    let password_file = table.maybe("password_file", |value| secrets::path(value, folder))?;
+    let read = |value: &Value<'_>| {
         let url = words::text(value)?;
         match url.starts_with("redis://") || url.starts_with("unix://") {
-            true => Some(Some(url)),
+            true => Some(url),
             // What stands here may hold a password.
             false => value.fail("it must be the URL of a Redis, like \"redis://127.0.0.1:6379\", without TLS"),
         }
-    })
+    };
+    let url = match password_file {
+        None => table.maybe("url", read)?,
+        Some(_) => Some(table.need("url", read)?),
+    };
+    let secret = (QUEUE_PASSWORD, password_file.as_deref());
+    let url = match url {
+        Some(url) => Some(secrets::complete(url, &table, "password_file", secret)?),
+        None => None,
+    };
+    Some((url, password_file))
 }
 
 fn listen(value: &Value<'_>) -> Option<SocketAddr> {

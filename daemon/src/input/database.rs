@@ -25,7 +25,7 @@ pub fn database_address(url: &str) -> Result<Address, BadInput> {
     if store::has_password(url) {
         return Err(BadInput(
             "--database-url: leave the password out, others can read it there: write it into ~/.pgpass, or into \
-            `database` of the configuration, or set PGPASSWORD"
+            the `database_password_file` of the configuration"
                 .to_owned(),
         ));
     }

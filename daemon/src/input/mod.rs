@@ -17,6 +17,8 @@ mod reader;
 mod scenario;
 #[cfg(test)]
 mod scenario_tests;
+mod secrets;
+mod shown;
 mod verbs;
 mod words;
 

@@ -39,6 +39,10 @@ impl Health {
         Self { office, role, last_tick, workers: AtomicBool::new(false), failure }
     }
 
+    pub fn office(&self) -> &Office {
+        &self.office
+    }
+
     /// The scheduler did its round; this went wrong in it.
     pub fn ticked(&self, problems: &[(&'static str, JobError)]) {
         let problems = problems.iter().map(|(what, error)| format!("{what}: {error}")).collect();

@@ -1,35 +1,43 @@
 //! `bursar serve`: the daemon. It opens runs when their time comes and works them off, until it is told to stop.
 
 mod health;
+pub mod listener;
 pub mod lock;
 pub mod logging;
+mod notify;
 mod reach;
+pub mod reload;
 mod seldom;
 mod signals;
+mod status;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 mod workers;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jobs::{Clock, ClockWatch, JobError, Office, Scheduler, Stopwatch, Ticked};
 use providers::Cards;
 use rules::Timestamp;
 use store::{Address, Opening, Store, StoreError};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::input::{Config, read_price_lists};
 use crate::serve::health::Health;
 use crate::serve::lock::Lock;
+use crate::serve::logging::Logging;
+use crate::serve::notify::Notify;
 use crate::serve::reach::Reach;
+use crate::serve::reload::{Hangups, Reload, Source};
 use crate::serve::seldom::Seldom;
+use crate::serve::watchdog::{RoundCount, Watched};
 use crate::serve::workers::Desk;
 
 /// The queue of the wakes in the books' own file.
@@ -62,13 +70,40 @@ const PURGE_AGAIN_SECS: i64 = 60;
 /// What is at work when the stop comes may end within this; a batch takes a fraction of it. Systemd waits longer.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Runs the daemon until SIGTERM or SIGINT; a second one ends it where it stands.
-pub async fn serve(config: Config, role: Role, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<()> {
-    let signals = signals::Signals::new()?;
-    let server = Server::start(&config, role, clock, cards).await?;
-    let watch = tokio::spawn(signals.ask(server.office().stop.clone()));
+/// What the daemon's process has beside its configuration.
+#[derive(Default)]
+pub struct Process {
+    pub source: Source,
+    /// None where somebody else sees to the log.
+    pub logging: Option<Logging>,
+    /// The socket that it was started with.
+    pub listener: Option<net::TcpListener>,
+}
+
+/// Runs the daemon until SIGTERM or SIGINT; a second one ends it where it stands. SIGHUP has it read its
+/// configuration anew.
+pub async fn serve(
+    config: Config,
+    process: Process,
+    role: Role,
+    clock: Clock,
+    cards: Arc<dyn Cards>,
+) -> anyhow::Result<()> {
+    let (signals, hangups) = (signals::Signals::new()?, Hangups::new()?);
+    let Process { source, logging, listener } = process;
+    let server = Server::start_on(&config, role, clock, cards, listener).await?;
+    let (office, notify) = (server.office().clone(), server.notify.clone());
+    let reload = Reload::new(config, source, logging, office.clone());
+    let mut beside =
+        vec![tokio::spawn(signals.ask(office.stop.clone())), tokio::spawn(hangups.obey(reload, notify.clone()))];
+    if Notify::is_heard() {
+        beside.push(tokio::spawn(status::tell(server.health.clone(), notify.clone())));
+    }
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        beside.push(tokio::spawn(watchdog::tell(patience / 2, server.watched(), notify)));
+    }
     let done = server.run().await;
-    watch.abort();
+    beside.iter().for_each(JoinHandle::abort);
     done
 }
 
@@ -83,6 +118,8 @@ pub struct Server {
     address: SocketAddr,
     worker: String,
     role: Role,
+    notify: Notify,
+    rounds: RoundCount,
     /// Since the books were asked.
     asked: Option<Stopwatch>,
     /// Of a file, which one daemon serves.
@@ -92,6 +129,17 @@ pub struct Server {
 impl Server {
     /// Locks and opens the books, migrates them, and records the silence before this start, if it was one.
     pub async fn start(config: &Config, role: Role, clock: Clock, cards: Arc<dyn Cards>) -> anyhow::Result<Self> {
+        Self::start_on(config, role, clock, cards, None).await
+    }
+
+    /// The same on a socket that is there already, if one is.
+    async fn start_on(
+        config: &Config,
+        role: Role,
+        clock: Clock,
+        cards: Arc<dyn Cards>,
+        listener: Option<net::TcpListener>,
+    ) -> anyhow::Result<Self> {
         let now = clock.now();
         let address = Address::parse(&config.database)?;
         let worker = worker_name(&address);
@@ -124,15 +172,20 @@ impl Server {
         }
         office.adopt(&config.policy).await?;
         let health = Arc::new(Health::new(office.clone(), role));
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}: set another `listen`", config.listen))?;
+        let listener = listener::listen(config.listen, listener).await?;
         let address = listener.local_addr()?;
         let http = tokio::spawn(health::answer(listener, health.clone()));
         let reach = Arc::new(Reach::default());
         let desk = Arc::new(Desk::new(&worker, office.clone(), health.clone(), reach.clone()));
         tracing::info!(listen = %address, "started");
-        Ok(Self { office, desk, health, reach, watch, http, address, worker, role, asked: None, _lock: lock })
+        let (notify, rounds, asked) = (Notify::default(), RoundCount::default(), None);
+        Ok(Self { office, desk, health, reach, watch, http, address, worker, role, notify, rounds, asked, _lock: lock })
+    }
+
+    /// What the watchdog is to see move.
+    fn watched(&self) -> Watched {
+        let desk = Some(self.desk.clone()).filter(|_| self.role != Role::Http);
+        Watched::new(self.office.store.clone(), self.rounds.clone(), desk)
     }
 
     pub fn office(&self) -> &Office {
@@ -148,6 +201,7 @@ impl Server {
     pub async fn run(mut self) -> anyhow::Result<()> {
         if self.role == Role::Http {
             let ended = self.only_watch().await;
+            self.notify.stopping();
             self.http.abort();
             self.office.store.close().await;
             return ended;
@@ -155,6 +209,7 @@ impl Server {
         let feeling = tokio::spawn(self.reach.clone().feel(self.office.store.clone()));
         let workers = tokio::spawn(workers::supervise(self.desk.clone()));
         let ended = self.schedule().await;
+        self.notify.stopping();
         tracing::info!("draining");
         let stop_began = Stopwatch::start();
         if tokio::time::timeout(DRAIN, workers).await.is_err() {
@@ -192,6 +247,7 @@ impl Server {
                     () = reach.books_lost() => {}
                 }
             }
+            self.rounds.fetch_add(1, Ordering::SeqCst);
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 () = desk.nudged() => rounds.scheduler.nudge(),
@@ -221,6 +277,7 @@ impl Server {
         if !rounds.was_ready && self.health.is_ready().await {
             rounds.was_ready = true;
             tracing::info!(next = %rounds.scheduler.next(), "ready");
+            self.notify.ready();
         }
         Ok(())
     }
@@ -233,6 +290,10 @@ impl Server {
                 Ok(_) => self.health.ticked(&[]),
                 Err((what, error)) => self.doubt(what, error),
             }
+            if !self.notify.is_ready() && self.health.is_ready().await {
+                self.notify.ready();
+            }
+            self.rounds.fetch_add(1, Ordering::SeqCst);
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 () = stop.asked() => {}
@@ -344,23 +405,23 @@ fn note(ticked: &Ticked, told: &mut Seldom) {
     }
 }
 
-/// A new database begins with the price lists of the configuration.
-async fn load_price_lists(store: &Store, config: &Config, now: Timestamp) -> anyhow::Result<()> {
+/// A new database begins with the price lists of the configuration; whether it does now.
+async fn load_price_lists(store: &Store, config: &Config, now: Timestamp) -> anyhow::Result<bool> {
     if !store.price_lists().await?.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     if config.price_files.is_empty() {
         tracing::warn!("there is no price list: nothing can be sold. Name some in `prices.files`");
-        return Ok(());
+        return Ok(false);
     }
-    let files = read_price_lists(&config.price_files).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+    let files = read_price_lists(&config.price_files)?;
     let lists: Vec<_> = files.iter().map(|file| (&file.plans, file.since())).collect();
     if !store.price_lists_begin(&lists, "config", now).await? {
-        return Ok(());
+        return Ok(false);
     }
     for file in &files {
         let path = Path::new(&file.path).display();
         tracing::info!(file = %path, plans = file.plans.len(), "price list loaded");
     }
-    Ok(())
+    Ok(true)
 }

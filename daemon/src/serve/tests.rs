@@ -170,3 +170,85 @@ async fn a_start_after_a_long_silence_knows_of_the_outage_and_bills_it() {
     let store = Store::open(&config.database, Opening::beside()).await.expect("closed books");
     assert_eq!(store.verify(None, &config.policy).await.expect("verified"), []);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_watchdog_sees_what_stands_still() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Clock::simulated(at("2026-03-02T12:00:00Z"));
+    let server = Server::start(&config(folder.path()), Role::All, clock, Arc::new(NoCards)).await.expect("a server");
+    let (mut watched, rounds) = (server.watched(), server.rounds.clone());
+    let round = || rounds.fetch_add(1, Ordering::SeqCst);
+    assert_eq!(watched.hangs().await, Some("the scheduler finishes no round"));
+    round();
+    assert_eq!(watched.hangs().await, None);
+    assert_eq!(watched.hangs().await, Some("the scheduler finishes no round"), "none since");
+    // Nobody works here: a wake stays where it is.
+    let wake = store::Wake { job: "bill_instances".to_owned(), run: None, slot: None, shard: None };
+    server.office().store.wake(&[wake]).await.expect("pushed");
+    round();
+    assert_eq!(watched.hangs().await, Some("nobody takes the wakes that wait in the queue"));
+    server.office().store.wakes_lose().await.expect("lost");
+    assert_eq!(watched.hangs().await, None);
+    // Books that are closed do not answer; an answer, whichever, is one.
+    server.office().store.close().await;
+    round();
+    assert_eq!(watched.hangs().await, None, "a refusal is an answer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_counts_what_is_held_and_overdue() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let noon = at("2026-03-02T12:00:00Z");
+    let clock = Clock::simulated(noon);
+    let server = Server::start(&config(folder.path()), Role::All, clock, Arc::new(NoCards)).await.expect("a server");
+    let store = &server.office().store;
+    let told = async |now: &str| status::of(store, at(now)).await.expect("a line");
+    let next = "next run bill_instances at 2026-03-03T00:00:00Z";
+    assert_eq!(told("2026-03-02T12:00:00Z").await, format!("{next}; 0 overdue; 0 held"));
+    let account = rules::AccountId(1);
+    let new = store::NewRun {
+        job: "bill_instances",
+        due_kind: None,
+        slot: None,
+        asked_by: "test",
+        starts_at: noon,
+        retry_of: None,
+        one_at_a_time: false,
+        covered: &[],
+        preview: None,
+        held_for: None,
+        shards: &[(account, account)],
+        total: 1,
+        now: noon,
+    };
+    store.run_open(&new).await.expect("asked").expect("a run");
+    let held = store::NewRun { job: "renew_services", held_for: Some("test"), ..new };
+    store.run_open(&held).await.expect("asked").expect("a run");
+    assert_eq!(told("2026-03-02T12:10:00Z").await, format!("{next}; 0 overdue; 1 held"));
+    assert_eq!(told("2026-03-02T12:10:01Z").await, format!("{next}; 1 overdue; 1 held"));
+}
+
+/// Between the numbers and the accounts that fall due by them there is more than one transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_that_were_taken_and_cut_off_are_followed_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(folder.path());
+    let clock = Clock::simulated(at("2026-03-02T12:00:00Z"));
+    let server = Server::start(&config, Role::All, clock, Arc::new(NoCards)).await.expect("a server");
+    let office = server.office().clone();
+    let new = NewAccount { name: "tia".to_owned(), currency: None, trial: true, resume_on_deposit: false, card: None };
+    office.open_account(new, office.clock.now()).await.expect("an account");
+    let file = folder.path().join("bursar.toml");
+    std::fs::write(&file, "database = \"sqlite:books.db\"\n[billing]\ntrial.days = 9\n").expect("written");
+    let source = Source { file: Some(file), database_url: None, listen: Some(config.listen) };
+    let mut reload = Reload::new(config, source, None, office.clone());
+
+    office.store.cut_after(0);
+    let reloaded = reload.reload().await.expect("the numbers are in the books");
+    assert_eq!((reloaded.taken, reloaded.left), (vec!["billing"], vec![]));
+    assert_eq!(office.policy().trial.days, 9);
+    let followed = async || office.store.policy_keep(&office.policy(), office.clock.now()).await.expect("asked");
+    assert!(!followed().await, "it was cut off before");
+    reload.follow_up().await;
+    assert!(followed().await);
+}

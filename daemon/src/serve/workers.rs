@@ -106,6 +106,16 @@ impl Desk {
         self.nudge.notified().await;
     }
 
+    /// How many wakes were taken from the queue.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing is worked on.
+    pub fn is_idle(&self) -> bool {
+        self.hands(|hands| hands.is_empty())
+    }
+
     fn worker_name(&self) -> String {
         let nth = self.started.fetch_add(1, Ordering::SeqCst);
         format!("{}-{}-{}-{nth}", self.worker, std::process::id(), self.office.clock.now().secs())

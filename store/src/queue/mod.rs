@@ -65,6 +65,15 @@ impl Queue {
             (None, Pool::Postgres(_)) => postgres::is_there(readers).await,
         }
     }
+
+    /// How many wakes no worker has taken yet.
+    pub async fn waiting(&self, readers: &Pool) -> Result<u64> {
+        match (&self.redis, readers) {
+            (Some(redis), _) => redis.waiting(&self.name).await,
+            (None, Pool::Sqlite(_)) => sqlite::waiting(readers, &self.name).await,
+            (None, Pool::Postgres(_)) => postgres::waiting(readers, &self.name).await,
+        }
+    }
 }
 
 /// The queue as apalis' workers take from it; each task is a [`Wake`] in JSON.
@@ -97,11 +106,7 @@ impl Store {
     /// How many wakes no worker has taken yet.
     pub async fn wakes_waiting(&self) -> Result<u64> {
         let Some(queue) = self.queue() else { return Ok(0) };
-        match (&queue.redis, self.readers()) {
-            (Some(redis), _) => redis.waiting(&queue.name).await,
-            (None, readers @ Pool::Sqlite(_)) => sqlite::waiting(readers, &queue.name).await,
-            (None, readers @ Pool::Postgres(_)) => postgres::waiting(readers, &queue.name).await,
-        }
+        queue.waiting(self.readers()).await
     }
 
     /// For how long wakes that ended stay to be looked at: in a Redis, whose memory they take, not for long.
