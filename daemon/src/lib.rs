@@ -5,9 +5,11 @@
 
 pub mod cli;
 pub mod demo;
+pub mod http;
 pub mod import;
 pub mod input;
 mod overdue;
 pub mod serve;
 pub mod simulate;
 mod tables;
+mod view;

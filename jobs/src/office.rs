@@ -8,7 +8,9 @@ use rules::{
     Account, AccountId, Action, Answer, Changes, Context, DueKind, NewAccount, Policy, Progress, Refusal, Timestamp,
     due_seconds,
 };
-use store::{Commit, CorruptAccount, OpenIntent, Outcome, Revision, Scope, ShardProgress, Stamp, Store, StoreError};
+use store::{
+    Commit, CorruptAccount, Note, OpenIntent, Outcome, Revision, Scope, ShardProgress, Stamp, Store, StoreError,
+};
 
 use crate::clock::Clock;
 use crate::error::JobError;
@@ -75,6 +77,12 @@ impl Office {
         let reference = Arc::new(RwLock::new(Arc::new(Reference::read(&store, &policy).await?)));
         let unopened = Arc::default();
         Ok(Self { store, clock, policy, band: Arc::default(), stop, cards, reference, unopened })
+    }
+
+    /// The same, whose next change is that of this request.
+    #[must_use]
+    pub fn noting(&self, note: Arc<Note>) -> Self {
+        Self { store: self.store.noting(note), ..self.clone() }
     }
 
     /// The same with a band.
@@ -429,6 +437,7 @@ impl Office {
     }
 
     async fn write_one(&self, changes: Changes, reference: &Reference) -> Result<Outcome, JobError> {
+        self.store.tell_note(&changes);
         let commit = commit_of(changes, &reference.context());
         let stamp = Stamp { recorded_at: self.clock.now(), run: None, revision: reference.revision };
         let outcomes = self.store.commit(&[commit], stamp, None).await?;

@@ -17,7 +17,7 @@ const BATCH: i64 = BATCH_ACCOUNTS as i64;
 /// Accounts of a shard, at most: what one worker takes at a time.
 const SHARD_ACCOUNTS: i64 = 4096;
 
-/// Where many daemons work, all are to find something: so many shards, of so many accounts at least.
+/// Where many daemons work, all are to find something: about so many shards, of so many accounts at least.
 const SHARDS_SHARED: i64 = 32;
 const SHARD_LEAST: i64 = 128;
 

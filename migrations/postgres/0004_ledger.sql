@@ -164,6 +164,10 @@ for each statement execute function service_is_referred_to();
 -- No foreign key points to services that would refuse this.
 create trigger services_stay before truncate on services for each statement execute function refuse();
 
+create trigger invoices_stay before truncate on invoices for each statement execute function refuse();
+
+create trigger postings_stay before truncate on postings for each statement execute function refuse();
+
 create function invoice_is_referred_to() returns trigger language plpgsql as $$
 begin
     lock table invoice_lines, transfers, events in share row exclusive mode;

@@ -56,6 +56,11 @@ impl Store {
         Ok(ids.into_iter().map(AccountId).collect())
     }
 
+    /// The name of an account.
+    pub async fn account_name(&self, id: AccountId) -> Result<Option<String>> {
+        sql::query_scalar("select name from accounts where id = $1").bind(id.0).fetch_optional(self.readers()).await
+    }
+
     /// The lowest and the highest id, from which shards are cut.
     pub async fn account_ids_range(&self) -> Result<Option<(AccountId, AccountId)>> {
         let (first, last): (Option<i64>, Option<i64>) =

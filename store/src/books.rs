@@ -44,6 +44,7 @@ impl LedgerRow {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InvoiceRow {
+    pub account_id: AccountId,
     pub account: String,
     pub number: i64,
     pub currency: Currency,
@@ -122,10 +123,11 @@ const TRANSFER: &str = concat!(select_ledger!(), " where transfers.account_id = 
 
 macro_rules! select_invoices {
     () => {
-        "select accounts.name, invoices.number, accounts.currency, invoices.issued_at, invoices.recorded_at,
-            invoices.total, invoices.paid, invoices.credited, invoices.written_off, invoices.paid_at,
-            invoices.credited_at, invoices.overdue, invoices.series, invoices.public_number, credit_notes.series,
-            credit_notes.public_number, brought_in_invoices.printed, brought_in_invoices.printed_total,
+        "select accounts.id, accounts.name, invoices.number, accounts.currency, invoices.issued_at,
+            invoices.recorded_at, invoices.total, invoices.paid, invoices.credited, invoices.written_off,
+            invoices.paid_at, invoices.credited_at, invoices.overdue, invoices.series, invoices.public_number,
+            credit_notes.series, credit_notes.public_number, brought_in_invoices.printed,
+            brought_in_invoices.printed_total,
             invoices.reissues, invoices.buyer
         from invoices join accounts on accounts.id = invoices.account_id
         left join credit_notes on credit_notes.account_id = invoices.account_id
@@ -260,6 +262,7 @@ fn read_public(cells: &mut Cells<'_>) -> std::result::Result<Option<(String, i64
 
 pub fn read_invoice(cells: &mut Cells<'_>) -> std::result::Result<InvoiceRow, Problem> {
     Ok(InvoiceRow {
+        account_id: AccountId(cells.int()?),
         account: cells.text()?,
         number: cells.int()?,
         currency: cells.currency()?,

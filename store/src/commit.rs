@@ -55,8 +55,16 @@ impl Store {
         let mut transaction = self.write_beside().await?;
         let mut work = Work::new(&mut transaction, cut_after);
         match write_all(&mut work, batch, stamp, progress).await {
+            // What wrote nothing leaves no note either.
+            Ok(outcomes) if progress.is_none() && !outcomes.contains(&Outcome::Written) => {
+                transaction.rollback().await?;
+                Ok(outcomes)
+            }
             Ok(outcomes) => {
                 transaction.commit().await?;
+                if let Some(note) = &self.note {
+                    note.stands();
+                }
                 Ok(outcomes)
             }
             Err(error) => {

@@ -67,6 +67,8 @@ pub enum StoreError {
     Dead { place: String },
     #[error("there are books already where they were to go: nothing was moved; give an empty database")]
     NotEmpty,
+    #[error("the request was done before, by another try: nothing was written")]
+    DoneBefore,
     #[error("these books were opened to be read: nothing is changed")]
     OnlyRead,
     #[error("the commit was cut off on purpose: nothing was written")]

@@ -24,6 +24,10 @@ mod service_row;
 mod commit;
 mod write;
 
+mod audit;
+mod keys;
+mod notes;
+
 mod imports;
 mod intents;
 mod receipts;
@@ -56,6 +60,7 @@ mod trail;
 mod verify;
 
 pub use address::{Address, has_password, with_password, without_password};
+pub use audit::{AuditRow, hex};
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use clock_doubts::ClockDoubt;
 pub use closings::{CUT_OFF_IMPORT, CannotClose, Closing, InTheWay};
@@ -66,8 +71,10 @@ pub use error::StoreError;
 pub use examined::Setting;
 pub use imports::{ArrivingAccount, Brought, GivenUp, Import};
 pub use intents::{Answered, OpenIntent};
+pub use keys::{ApiKey, KeyId, KeyScope, NewKey};
 pub use load::{CorruptAccount, Scope};
 pub use moving::{Move, MoveState, MovedTable, TABLES};
+pub use notes::{DoneRequest, NewNote, Note, Repeatable, Tells, Told};
 pub use numbers::Unnumbered;
 pub use open::{Opening, Store};
 pub use pages::{AccountRow, InvoiceState, ServiceFilter, ServiceRow};

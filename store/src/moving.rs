@@ -14,7 +14,7 @@ use crate::{Result, Store, StoreError, postgres};
 
 /// Every table with its key, parents before what points to them. Closed months come late, for nothing comes into one;
 /// last is what the rows before it move by themselves.
-pub const TABLES: [(&str, &[&str]); 28] = [
+pub const TABLES: [(&str, &[&str]); 32] = [
     ("accounts", &["id"]),
     ("services", &["account_id", "number"]),
     ("runs", &["id"]),
@@ -43,13 +43,17 @@ pub const TABLES: [(&str, &[&str]); 28] = [
     ("credit_notes", &["account_id", "invoice"]),
     ("closings", &["month_from"]),
     ("reference_revision", &["id"]),
+    ("api_keys", &["id"]),
+    ("requests", &["key_id", "idempotency_key"]),
+    ("audit_log", &["number"]),
+    ("id_secrets", &["id"]),
 ];
 
 /// What a new schema has rows in.
 const SEEDED: [&str; 3] = ["postings", "ledger_floor", "reference_revision"];
 
 /// Whose ids a sequence gives in PostgreSQL.
-const COUNTED: [&str; 4] = ["accounts", "runs", "receipts", "price_lists"];
+const COUNTED: [&str; 6] = ["accounts", "runs", "receipts", "price_lists", "api_keys", "audit_log"];
 
 const ROWS: i64 = 2_000;
 
@@ -196,9 +200,10 @@ impl Store {
                 return Err(StoreError::NotTheSame { table: name, from: sent.rows, to: arrived.rows });
             }
             if COUNTED.contains(&name) && to.dialect() == Dialect::Postgres {
+                let id = key[0];
                 let go_on = format!(
-                    "select setval(pg_get_serial_sequence('{name}', 'id'), coalesce(max(id), 1), max(id) is not null)
-                    from {name}"
+                    "select setval(pg_get_serial_sequence('{name}', '{id}'), coalesce(max({id}), 1),
+                        max({id}) is not null) from {name}"
                 );
                 sql::query(go_on).fetch_one(&mut to).await?;
             }

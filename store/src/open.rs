@@ -7,6 +7,7 @@ use rules::Timestamp;
 use tokio::time::timeout;
 
 use crate::address::Address;
+use crate::notes::Note;
 use crate::queue::Queue;
 use crate::sql::{Dialect, Pool, Transaction};
 use crate::{Result, StoreError, moving, postgres, schema, sqlite, standing};
@@ -98,6 +99,8 @@ impl Opening {
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// Of what is changed through it.
+    pub(crate) note: Option<Arc<Note>>,
 }
 
 #[derive(Debug)]
@@ -140,7 +143,19 @@ impl Store {
             queue => queue,
         };
         let inner = Inner { writer, readers, durability: opening.durability, queue, cut_after: Mutex::new(None) };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), note: None })
+    }
+
+    /// The same books, whose next change is that of this request.
+    #[must_use]
+    pub fn noting(&self, note: Arc<Note>) -> Self {
+        Self { inner: self.inner.clone(), note: Some(note) }
+    }
+
+    /// The same books without the note: for what only prepares the change.
+    #[must_use]
+    pub fn unnoted(&self) -> Self {
+        Self { inner: self.inner.clone(), note: None }
     }
 
     /// Whether nothing was ever put in: no account, no price list and no run, and no daemon served it.
@@ -206,6 +221,9 @@ impl Store {
     async fn begin_to_write(&self, lock: &'static str) -> Result<Transaction> {
         let mut transaction = self.begun_to_write(lock).await?;
         standing::check(&mut transaction, self.durability()).await?;
+        if let Some(note) = &self.note {
+            note.write(&mut transaction).await?;
+        }
         Ok(transaction)
     }
 

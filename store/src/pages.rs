@@ -12,6 +12,7 @@ use crate::{Result, Store, StoreError, service_row};
 /// An account in a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AccountRow {
+    pub id: AccountId,
     pub name: String,
     pub currency: Currency,
     pub standing: Standing,
@@ -24,6 +25,7 @@ pub struct AccountRow {
 /// A service with what its account knows of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServiceRow {
+    pub account_id: AccountId,
     pub account: String,
     pub currency: Currency,
     /// See [`Service::paid_until`].
@@ -37,6 +39,8 @@ pub struct ServiceFilter<'a> {
     pub account: Option<AccountId>,
     pub state: Option<&'a str>,
     pub mode: Option<Mode>,
+    /// Without those that customers don't see any more (rule 5.8).
+    pub shown_only: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +60,7 @@ impl Store {
     /// Accounts by name, bytewise, behind `after`.
     pub async fn accounts_page(&self, state: Option<&str>, after: &str, limit: u32) -> Result<Vec<AccountRow>> {
         let mut statement = Builder::new(
-            "select name, currency, state, suspended_for, wallet, (
+            "select id, name, currency, state, suspended_for, wallet, (
                 select cast(coalesce(sum(total - paid - credited - written_off), 0) as bigint) from invoices
                 where invoices.account_id = accounts.id and paid_at is null
             ), settled_at from accounts where name > ",
@@ -69,6 +73,7 @@ impl Store {
         let rows = statement.build().fetch_all(self.readers()).await?;
         read_rows("accounts", &rows, |cells| {
             Ok(AccountRow {
+                id: AccountId(cells.int()?),
                 name: cells.text()?,
                 currency: cells.currency()?,
                 standing: read_standing(cells)?,
@@ -92,6 +97,9 @@ impl Store {
         if let Some(mode) = filter.mode {
             statement.push(" and mode = ").push_bind(mode.name());
         }
+        if filter.shown_only {
+            statement.push(" and state not in ('cancelled', 'removal_queued', 'removed', 'deleted', 'terminated')");
+        }
         statement.push(" order by name limit ").push_bind(i64::from(limit));
         read_rows("services", &statement.build().fetch_all(self.readers()).await?, read_service)
     }
@@ -100,6 +108,14 @@ impl Store {
     pub async fn service(&self, name: &str) -> Result<Option<ServiceRow>> {
         let mut statement = services_of("name = ");
         statement.push_bind(name);
+        let row = statement.build().fetch_optional(self.readers()).await?;
+        Ok(read_rows("services", row.as_slice(), read_service)?.pop())
+    }
+
+    /// The service of that number within its account.
+    pub async fn service_numbered(&self, account: AccountId, number: i64) -> Result<Option<ServiceRow>> {
+        let mut statement = services_of("account_id = ");
+        statement.push_bind(account.0).push(" and number = ").push_bind(number);
         let row = statement.build().fetch_optional(self.readers()).await?;
         Ok(read_rows("services", row.as_slice(), read_service)?.pop())
     }
@@ -190,9 +206,10 @@ fn services_of<'v>(condition: &str) -> Builder<'v> {
 }
 
 fn read_service(cells: &mut Cells<'_>) -> std::result::Result<ServiceRow, Problem> {
-    cells.int()?;
+    let account_id = AccountId(cells.int()?);
     let service = service_row::read(cells)?;
     Ok(ServiceRow {
+        account_id,
         account: cells.text()?,
         currency: cells.currency()?,
         daily_paid_until: cells.time()?,

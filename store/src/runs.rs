@@ -202,7 +202,9 @@ impl Store {
         .bind(reason)
         .execute(&mut transaction)
         .await?;
-        transaction.commit().await?;
+        if cancelled == 1 {
+            transaction.commit().await?;
+        }
         Ok(cancelled == 1)
     }
 

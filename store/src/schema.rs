@@ -27,7 +27,7 @@ macro_rules! migrations {
 }
 
 /// An applied one is never edited; the next one corrects it.
-const MIGRATIONS: [Migration; 12] = migrations! {
+const MIGRATIONS: [Migration; 13] = migrations! {
     1 "accounts" "0001_accounts.sql",
     2 "runs" "0002_runs.sql",
     3 "invoices" "0003_invoices.sql",
@@ -40,6 +40,7 @@ const MIGRATIONS: [Migration; 12] = migrations! {
     10 "imports" "0010_imports.sql",
     11 "corrections" "0011_corrections.sql",
     12 "moves" "0012_moves.sql",
+    13 "access" "0013_access.sql",
 };
 
 /// The schema that this program needs.

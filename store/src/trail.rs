@@ -55,6 +55,9 @@ const EVENTS_FROM: &str =
 
 const EVENT: &str = concat!(select_events!(), " where events.account_id = $1 and events.number = $2");
 
+const EVENTS_PAGE: &str =
+    concat!(select_events!(), " where events.account_id = $1 and events.number > $2 order by events.number limit $3");
+
 const EVENT_BEFORE: &str = concat!(
     select_events!(),
     " where events.account_id = $1 and events.number < $2 and events.kind = $3
@@ -136,6 +139,11 @@ impl Store {
     /// One event, to explain it.
     pub async fn event(&self, account: AccountId, number: i64) -> Result<Option<EventRow>> {
         Ok(self.events_asked(EVENT, &[account.0, number]).await?.pop())
+    }
+
+    /// Events behind a number, in their order.
+    pub async fn events_page(&self, account: AccountId, after: i64, limit: u32) -> Result<Vec<EventRow>> {
+        self.events_asked(EVENTS_PAGE, &[account.0, after, i64::from(limit)]).await
     }
 
     /// The last event of that kind before another one, of a service or of any.

@@ -3,6 +3,8 @@
 /// Which database the suite is tried on.
 const ON_POSTGRES: bool = false;
 
+#[path = "conformance/access.rs"]
+mod access;
 #[path = "conformance/books.rs"]
 mod books;
 #[path = "conformance/closing.rs"]

@@ -31,7 +31,8 @@ const KNOWN_SCANS: [&str; 5] = [
 ];
 
 /// Indexes of what waits for something: short, and read whole.
-const SHORT: [&str; 7] = [
+const SHORT: [&str; 8] = [
+    "audit_log_unsealed",
     "intents_without_answer",
     "intents_unused",
     "receipts_unapplied",

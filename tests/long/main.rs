@@ -47,12 +47,12 @@ const FULL: Measure = Measure {
 /// Three daemons and 100,000 instances: in each night something happens.
 #[test]
 fn two_hundred_nights_of_several_daemons_over_postgres() {
-    play(ACCOUNTS, &in_turn(&ON_POSTGRES, NIGHTS - NIGHTS / 5), false, FULL);
+    play(ACCOUNTS, &in_turn(&ON_POSTGRES, NIGHTS - NIGHTS / 5), false, FULL, 3);
 }
 
 #[test]
 fn two_hundred_nights_of_several_daemons_with_redis() {
-    play(ACCOUNTS, &in_turn(&WITH_REDIS, NIGHTS / 5), true, FULL);
+    play(ACCOUNTS, &in_turn(&WITH_REDIS, NIGHTS / 5), true, FULL, 1);
 }
 
 fn in_turn(faults: &[Fault], nights: usize) -> Vec<Fault> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ const IDLE_LINES: usize = 20;
 
 /// What one that stands still was at is another's long before its claim runs out, which takes a minute.
 const TAKEN_OVER: Duration = Duration::from_secs(30);
+
+/// Work that does not go on for so long never does.
+const GIVES_UP: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How long what happens lasts, and within what time work must go on after it.
 #[derive(Clone, Copy, Debug)]
@@ -79,14 +84,28 @@ pub const ON_POSTGRES: [Fault; 9] = [
 pub const WITH_REDIS: [Fault; 5] =
     [Fault::Kill, Fault::QueueLost, Fault::QueueGone, Fault::ClocksApart, Fault::ServerGone];
 
-struct Host<'a> {
-    server: &'a mut Server,
-    redis: Option<&'a mut Server>,
+struct Host {
+    server: Server,
+    redis: Option<Server>,
     proxy: Proxy,
     folder: TempDir,
 }
 
-impl Host<'_> {
+/// A night in which something happens.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    night: &'a Night,
+    measure: Measure,
+    accounts: u64,
+}
+
+impl Host {
+    fn new(with_redis: bool) -> Self {
+        let (server, redis) = (Server::postgres(), with_redis.then(Server::redis));
+        let proxy = Proxy::of(server.port);
+        Self { server, redis, proxy, folder: tempfile::tempdir().expect("a folder") }
+    }
+
     fn daemon(&self, night: &Night, ahead: Option<i64>) -> Daemon {
         let config = self.folder.path().join("bursar.toml");
         let queue = self.redis.as_ref().map(|redis| format!("[queue]\nurl = \"redis://127.0.0.1:{}\"\n", redis.port));
@@ -101,7 +120,8 @@ impl Host<'_> {
         Daemon::of(command)
     }
 
-    fn strike(&mut self, fault: Fault, measure: Measure, night: &Night, daemons: &mut Vec<Daemon>, dice: &mut Dice) {
+    fn strike(&mut self, fault: Fault, round: &Round<'_>, daemons: &mut Vec<Daemon>, dice: &mut Dice) {
+        let Round { night, measure, accounts } = *round;
         let which = usize::try_from(dice.below(DAEMONS.unsigned_abs())).expect("few");
         match fault {
             Fault::None | Fault::ClocksApart => {}
@@ -133,7 +153,7 @@ impl Host<'_> {
             Fault::FreezeLong => {
                 let frozen = Stopwatch::start();
                 signal("STOP", &daemons[which]);
-                others_go_on(night);
+                others_go_on(night, accounts);
                 thread::sleep(measure.frozen.saturating_sub(frozen.elapsed()));
                 signal("CONT", &daemons[which]);
             }
@@ -170,20 +190,27 @@ fn nobody_works(daemons: &[Daemon], gone: Duration) {
 }
 
 /// Waits until the night is done without the one that stands still.
-fn others_go_on(night: &Night) {
+fn others_go_on(night: &Night, accounts: u64) {
     let mut reached = night.progress();
     while let Progress::At(done) = reached {
         let paused = Stopwatch::start();
         reached = night.wait_for(Progress::At(done + 1));
-        assert!(paused.elapsed() < TAKEN_OVER, "after {done} accounts nothing went on for {:?}", paused.elapsed());
+        // Behind the last account the books are verified, which takes its time.
+        let went_on = done == accounts || paused.elapsed() < TAKEN_OVER;
+        assert!(went_on, "after {done} accounts nothing went on for {:?}", paused.elapsed());
     }
 }
 
 /// Waits until work goes on; after how long it did.
-fn back_at_work(night: &Night, within: Duration, how: &str) -> Duration {
+fn back_at_work(night: &Night, daemons: &[Daemon], within: Duration, how: &str) -> Duration {
     let waited = Stopwatch::start();
-    if let Progress::At(done) = night.progress() {
-        night.wait_for(Progress::At(done + 1));
+    let Progress::At(done) = night.progress() else { return Duration::ZERO };
+    while night.progress() <= Progress::At(done) {
+        if waited.elapsed() > GIVES_UP {
+            let logs: Vec<String> = daemons.iter().map(Daemon::log).collect();
+            panic!("{how}: no work went on for {GIVES_UP:?}\n{}", logs.join("\n\n"));
+        }
+        thread::sleep(LOOK);
     }
     let waited = waited.elapsed();
     assert!(waited <= within, "{how}: work went on after {waited:?} only");
@@ -195,72 +222,98 @@ fn signal(name: &str, daemon: &Daemon) {
     assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh").success());
 }
 
-/// Plays one evening with each fault; the books must be those of an undisturbed night on SQLite.
-pub fn play(accounts: u64, faults: &[Fault], with_redis: bool, measure: Measure) {
+/// Plays one evening with each fault, in so many lanes side by side, each on servers of its own; the books must be
+/// those of an undisturbed night on SQLite.
+pub fn play(accounts: u64, faults: &[Fault], with_redis: bool, measure: Measure, lanes: usize) {
     let mut dice = Dice::of_today();
-    let (mut server, mut redis) = (Server::postgres(), with_redis.then(Server::redis));
-    let mut played = 0;
-    while played < faults.len() {
-        played += play_some(accounts, &faults[played..], &mut host(&mut server, redis.as_mut()), measure, &mut dice);
+    let mut left: Vec<Fault> = faults.iter().rev().copied().collect();
+    while !left.is_empty() {
+        left = play_some(accounts, left, with_redis, measure, lanes, &mut dice);
     }
 }
 
-fn host<'a>(server: &'a mut Server, redis: Option<&'a mut Server>) -> Host<'a> {
-    let proxy = Proxy::of(server.port);
-    Host { server, redis, proxy, folder: tempfile::tempdir().expect("a folder") }
-}
-
-/// How many nights were played: when a midnight comes while one is, it is left, and another evening is needed.
-fn play_some(accounts: u64, faults: &[Fault], host: &mut Host<'_>, measure: Measure, dice: &mut Dice) -> usize {
+/// What was not played: when a midnight comes meanwhile, another evening is needed.
+fn play_some(
+    accounts: u64,
+    faults: Vec<Fault>,
+    with_redis: bool,
+    measure: Measure,
+    lanes: usize,
+    dice: &mut Dice,
+) -> Vec<Fault> {
     let evening = Evening::new(accounts, INSTANCES, dice);
     let calm = evening.night("calm.db");
     let daemon = calm.serve();
     calm.wait_for(Progress::Done);
     daemon.terminate();
-    let books = calm.books();
-    let template = evening.on(host.server);
-    for (number, fault) in faults.iter().enumerate() {
-        let night = evening.night_on(&template);
-        let how = play_one(&evening, &night, *fault, host, measure, dice);
+    let (books, left) = (calm.books(), Mutex::new(faults));
+    // One after the other: the evening's file is moved to each server, and is locked meanwhile.
+    let hosts: Vec<(Host, String, Dice)> = (0..lanes)
+        .map(|_| {
+            let host = Host::new(with_redis);
+            let template = evening.on(&host.server);
+            (host, template, dice.fork())
+        })
+        .collect();
+    thread::scope(|scope| {
+        for (mut host, template, mut dice) in hosts {
+            let (evening, books, left) = (&evening, &books, &left);
+            scope.spawn(move || play_lane(evening, &template, books, left, &mut host, measure, &mut dice));
+        }
+    });
+    left.into_inner().expect("no lane panicked")
+}
+
+fn play_lane(
+    evening: &Evening,
+    template: &str,
+    books: &[String],
+    left: &Mutex<Vec<Fault>>,
+    host: &mut Host,
+    measure: Measure,
+    dice: &mut Dice,
+) {
+    loop {
+        let (fault, to_go) = {
+            let mut left = left.lock().expect("no lane panicked");
+            let Some(fault) = left.pop() else { return };
+            (fault, left.len())
+        };
+        let night = evening.night_on(template);
+        let how = play_one(&Round { night: &night, measure, accounts: evening.accounts }, fault, host, dice);
         if evening.is_over() {
             eprintln!("a midnight came while this was running: once more");
-            return number;
+            left.lock().expect("no lane panicked").push(fault);
+            return;
         }
-        eprintln!("{fault:?}, {} nights to go: {how}", faults.len() - number - 1);
         evening.assert_charged(&night, &how);
         assert!(night.books() == books, "{how}: not the books of an undisturbed night");
         night.assert_verified();
         night.remove();
+        eprintln!("{fault:?}, {to_go} nights to go: {how}");
     }
-    faults.len()
 }
 
 /// Strikes at some moment of a night, and maybe once more at a later one; what happened, and when work went on.
-fn play_one(
-    evening: &Evening,
-    night: &Night,
-    fault: Fault,
-    host: &mut Host<'_>,
-    measure: Measure,
-    dice: &mut Dice,
-) -> String {
+fn play_one(round: &Round<'_>, fault: Fault, host: &mut Host, dice: &mut Dice) -> String {
+    let Round { night, measure, accounts } = *round;
     let ahead = |number: i64| (fault == Fault::ClocksApart).then_some(number * 5 - 5);
     let mut daemons: Vec<Daemon> = (0..DAEMONS).map(|number| host.daemon(night, ahead(number))).collect();
     let again = [Fault::None, Fault::None, Fault::Cut, Fault::AnswersLost];
     let again = again[usize::try_from(dice.below(4)).expect("few")];
     let (mut how, mut done) = (String::new(), 0);
     for fault in [fault, again] {
-        let reached = night.wait_for(Progress::At(done + dice.below((evening.accounts - done) / 2)));
+        let reached = night.wait_for(Progress::At(done + dice.below((accounts - done) / 2)));
         if fault == Fault::None || reached == Progress::Done {
             continue;
         }
         thread::sleep(Duration::from_millis(dice.below(BATCH_MS)));
-        host.strike(fault, measure, night, &mut daemons, dice);
-        how += &format!("{fault:?} at {reached:?} of {} accounts: ", evening.accounts);
-        let back = back_at_work(night, measure.back_within, &how);
+        host.strike(fault, round, &mut daemons, dice);
+        how += &format!("{fault:?} at {reached:?} of {accounts} accounts: ");
+        let back = back_at_work(night, &daemons, measure.back_within, &how);
         how += &format!("work went on after {} ms; ", back.as_millis());
         if let Progress::At(reached) = night.progress() {
-            done = reached.min(evening.accounts - 2);
+            done = reached.min(accounts - 2);
         }
     }
     night.wait_for(Progress::Done);

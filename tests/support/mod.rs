@@ -3,6 +3,7 @@
 pub mod books;
 pub mod dice;
 pub mod faults;
+pub mod http;
 pub mod kills;
 pub mod machine;
 pub mod night;

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::support::books::books;
 use crate::support::dice::Dice;
 use crate::support::program::{Daemon, run, wait_until};
-use crate::support::servers::{Server, copy_database};
+use crate::support::servers::{Server, copy_database, sql};
 
 const BILLS: &str = "bill_instances";
 
@@ -103,7 +103,11 @@ impl Evening {
     /// The same evening on a server, to be copied there.
     pub fn on(&self, server: &Server) -> String {
         let template = server.new_database();
-        let moved = run(&["migrate", "--from", &url(&self.books), "--to", &template]);
+        // Books move once.
+        let leaving = self.folder.path().join(format!("to-{}.db", server.port));
+        fs::copy(&self.books, &leaving).expect("copied");
+        let moved = run(&["migrate", "--from", &url(&leaving), "--to", &template]);
+        fs::remove_file(&leaving).expect("removed");
         assert_eq!((moved.status, moved.err.as_str().contains("transfers")), (Some(0), true), "{}", moved.err);
         template
     }
@@ -193,8 +197,12 @@ impl Night {
 
     /// Makes room for the next night.
     pub fn remove(self) {
-        if let Some(file) = self.file {
-            fs::remove_file(file).expect("removed");
+        match self.file {
+            Some(file) => fs::remove_file(file).expect("removed"),
+            None => {
+                let (server, name) = self.url.rsplit_once('/').expect("a database");
+                sql(&format!("{server}/postgres"), &format!("drop database {name} with (force)"));
+            }
         }
     }
 }

@@ -25,13 +25,13 @@ fn what_happens_to_daemons_and_their_server_leaves_the_books_of_a_calm_night() {
     // The short ones of their kind are in the long tests.
     let mut faults = vec![Fault::None];
     faults.extend(ON_POSTGRES.into_iter().filter(|fault| !matches!(fault, Fault::Freeze | Fault::ServerRestarts)));
-    play(ACCOUNTS, &faults, false, SHORT);
+    play(ACCOUNTS, &faults, false, SHORT, 1);
 }
 
 #[test]
 fn with_the_queue_in_a_redis_it_is_the_same() {
     let faults: Vec<Fault> = WITH_REDIS.into_iter().filter(|fault| *fault != Fault::ClocksApart).collect();
-    play(ACCOUNTS, &faults, true, SHORT);
+    play(ACCOUNTS, &faults, true, SHORT, 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod support;
 
 mod admin_cli;
 mod admin_reading;
+mod api;
 mod asked_runs;
 mod bad_books;
 mod configuration;

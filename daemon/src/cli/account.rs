@@ -11,7 +11,7 @@ use crate::cli::books::{self, Books, NotNow};
 use crate::cli::deposit::deposit;
 use crate::cli::details;
 use crate::cli::rows::{
-    account_json, account_line, account_row_json, accounts_table, behind, more, refusal_json, refusal_line,
+    self, account_json, account_line, account_row_json, accounts_table, behind, more, refusal_json, refusal_line,
     service_json, services_table, written,
 };
 use crate::cli::{DONE, Format, LIMIT, LIMIT_MAX};
@@ -182,7 +182,10 @@ pub async fn run(args: AccountArgs) -> anyhow::Result<u8> {
         AccountCommand::Show { name } => show(books, &name).await?,
         AccountCommand::List(args) => list(&books.store().await?, &args).await?,
         AccountCommand::Deposit { name, amount, reference } => {
-            deposit(&books.office_for_changes().await?, &name, amount, &reference).await?
+            let office = books.office_for_changes().await?;
+            let id = books::account(&office.store, &name).await?;
+            let deposited = deposit(&office, id, amount, &reference, &author()).await?;
+            (rows::json(&deposited.view()), deposited.text())
         }
         AccountCommand::Details(args) => details::change(books, args).await?,
         AccountCommand::Adjust { name, amount, reason } => {

@@ -5,16 +5,14 @@ use std::collections::BTreeMap;
 use jobs::{Acted, JobError, Office};
 use rules::{Account, AccountId, Action, Changes, Intent, Refusal, TransferKind};
 use serde_json::{Value, json};
-use store::{EventRow, LedgerRow, NewRefusal, Scope, ServiceRow, Store, StoreError};
+use store::{EventRow, LedgerRow, NewRefusal, Scope, ServiceRow, Store, StoreError, Told};
 
 use crate::cli::author::author;
 use crate::cli::books::{Books, Refused};
 use crate::cli::printed::Names;
 use crate::cli::refusal;
-use crate::cli::rows::{
-    account_json, account_line, entries_table, entry_json, event_json, events_table, service_json, service_line,
-    with_currency,
-};
+use crate::cli::rows::{self, account_line, entries_table, events_table, service_line, with_currency};
+use crate::view::{AccountSummary, AccountView, ChangeView, EntryView, EventView, ServiceView};
 
 /// What is new on an account, and how it stands then.
 pub struct Brought {
@@ -42,8 +40,25 @@ pub async fn act_or_preview(
 
 /// Does `action`, or says why not. What fell due meanwhile is settled first, and stands among what is new.
 async fn act(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
-    let before = load(office, id, None).await?;
+    act_as(office, id, action, &author()).await
+}
+
+/// The same for whoever asks.
+pub async fn act_as(office: &Office, id: AccountId, action: &Action, author: &str) -> anyhow::Result<Brought> {
+    let before = load(office, id, named(action)).await?;
     let now = office.clock.now();
+    let (stood, service) = (state(&before, named(action)), named(action).map(str::to_owned));
+    office.store.tell_note_by(move |changes| Told {
+        result: match changes.outcome {
+            Some(Ok(())) => "done",
+            Some(Err(refusal)) => refusal.name(),
+            None => "waits",
+        }
+        .to_owned(),
+        before: Some(stood.clone()),
+        after: Some(state(&changes.account, service.as_deref())),
+        answer: None,
+    });
     let acted = match office.act(id, action, now).await {
         Err(JobError::DoneElsewhere(_)) => finished_elsewhere(office, &before, action).await?,
         acted => acted?,
@@ -54,14 +69,20 @@ async fn act(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<
             let account = load(office, id, action.service()).await?;
             let why = office.with_context(|cx| refusal::why(refusal, action, &account, cx, now));
             let refused = Refused { code: refusal.name(), why };
-            note(office, &account, (&verb(action)?, named(action)), &refused).await;
+            note(office, &account, (&verb(action)?, named(action)), &refused, author).await;
             Err(refused.into())
         }
     }
 }
 
 /// Keeps what was refused, for whoever asks later why.
-pub async fn note(office: &Office, account: &Account, (action, service): (&str, Option<&str>), refused: &Refused) {
+pub async fn note(
+    office: &Office,
+    account: &Account,
+    (action, service): (&str, Option<&str>),
+    refused: &Refused,
+    author: &str,
+) {
     let mut stood = BTreeMap::from([
         ("account", account.standing.name().to_owned()),
         ("wallet", with_currency(account.wallet, account.currency)),
@@ -77,9 +98,10 @@ pub async fn note(office: &Office, account: &Account, (action, service): (&str, 
         service,
         code: refused.code,
         why: &refused.why,
-        author: &author(),
+        author,
         stood: &stood,
     };
+    office.store.note_result(refused.code);
     // Whether it can be kept or not: what is told is the same.
     let _ = office.store.refusal_insert(&new).await;
 }
@@ -111,7 +133,7 @@ pub async fn brought(office: &Office, before: &Account, service: Option<&str>) -
 }
 
 /// Decides on `action` without writing.
-async fn preview(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
+pub async fn preview(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
     let now = office.clock.now();
     let changes = office.preview(id, action, now).await?;
     if let Some(Err(refusal)) = changes.outcome {
@@ -123,20 +145,8 @@ async fn preview(office: &Office, id: AccountId, action: &Action) -> anyhow::Res
     {
         return Err(StoreError::NameTaken { what: "service", name: service.clone() }.into());
     }
-    let name = |number: Option<i64>| {
-        let service = number.and_then(|number| changes.account.service_by_number(number));
-        service.map(|service| service.name.clone())
-    };
-    let (entries, events) = (entries_of(&changes, now, name), events_of(&changes, now, name));
-    let Changes { account, new_intents: asks, .. } = changes;
-    let service = named(action).and_then(|service| account.service(service)).map(|service| ServiceRow {
-        account: account.name.clone(),
-        currency: account.currency,
-        daily_paid_until: account.daily_paid_until,
-        settled_at: account.settled_at,
-        service: service.clone(),
-    });
-    Ok(Brought { account, service, entries, events, asks, is_preview: true })
+    let asks = changes.new_intents.clone();
+    Ok(Brought { asks, is_preview: true, ..Brought::of(&changes, action, now) })
 }
 
 fn entries_of(
@@ -178,8 +188,30 @@ fn events_of(changes: &Changes, now: rules::Timestamp, name: impl Fn(Option<i64>
     rows.collect()
 }
 
+/// How an account and a service of it stand, for the audit log.
+pub fn state(account: &rules::Account, service: Option<&str>) -> String {
+    let service = service.and_then(|service| account.service(service));
+    let shown = service.map(|service| {
+        let order = &service.order;
+        json!({
+            "service": service.name,
+            "state": service.state(),
+            "plan": order.plan,
+            "quantities": order.quantities.iter().map(|(name, count)| (name, count.to_string()))
+                .collect::<std::collections::BTreeMap<_, _>>(),
+            "options": order.options,
+        })
+    });
+    let AccountSummary { state, reason, wallet, open_invoices, as_of, .. } = AccountView::of(account).summary;
+    json!({
+        "state": state, "reason": reason, "wallet": wallet, "open_invoices": open_invoices, "as_of": as_of,
+        "service": shown,
+    })
+    .to_string()
+}
+
 /// The service that an action is about, or makes.
-fn named(action: &Action) -> Option<&str> {
+pub fn named(action: &Action) -> Option<&str> {
     match action {
         Action::CreateService { service, .. } => Some(service),
         action => action.service(),
@@ -194,15 +226,46 @@ pub async fn load(office: &Office, id: AccountId, service: Option<&str>) -> anyh
 }
 
 impl Brought {
+    /// What a decision comes to.
+    pub fn of(changes: &Changes, action: &Action, now: rules::Timestamp) -> Self {
+        let name = |number: Option<i64>| {
+            let service = number.and_then(|number| changes.account.service_by_number(number));
+            service.map(|service| service.name.clone())
+        };
+        let (entries, events) = (entries_of(changes, now, name), events_of(changes, now, name));
+        let account = changes.account.clone();
+        let service = named(action).and_then(|service| account.service(service)).map(|service| ServiceRow {
+            account_id: account.id,
+            account: account.name.clone(),
+            currency: account.currency,
+            daily_paid_until: account.daily_paid_until,
+            settled_at: account.settled_at,
+            service: service.clone(),
+        });
+        Self { account, service, entries, events, asks: Vec::new(), is_preview: false }
+    }
+
+    pub fn view(&self) -> ChangeView {
+        ChangeView {
+            preview: self.is_preview,
+            account: AccountView::of(&self.account),
+            service: self.service.as_ref().map(ServiceView::of),
+            entries: self.entries.iter().map(EntryView::of).collect(),
+            events: self.events.iter().map(EventView::of).collect(),
+            card_charges: self.asks.iter().map(|intent| intent.amount.to_string()).collect(),
+        }
+    }
+
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    pub const fn service(&self) -> Option<&ServiceRow> {
+        self.service.as_ref()
+    }
+
     pub fn json(&self) -> Value {
-        json!({
-            "preview": self.is_preview,
-            "account": account_json(&self.account),
-            "service": self.service.as_ref().map(service_json),
-            "entries": self.entries.iter().map(entry_json).collect::<Vec<_>>(),
-            "events": self.events.iter().map(event_json).collect::<Vec<_>>(),
-            "card_charges": self.asks.iter().map(|intent| intent.amount.to_string()).collect::<Vec<_>>(),
-        })
+        rows::json(&self.view())
     }
 
     pub fn text(&self) -> String {

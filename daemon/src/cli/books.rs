@@ -11,6 +11,7 @@ use providers::NoCards;
 use rules::{AccountId, Policy, Timestamp};
 use store::{Address, Opening, Store};
 
+use crate::cli::given;
 use crate::input::{BadInput, Config, database_address};
 use crate::serve::QUEUE;
 
@@ -88,7 +89,7 @@ impl Books {
     pub async fn store_for_changes(&self) -> anyhow::Result<Store> {
         let store = open(&self.configuration()?, Opening::beside()).await?;
         store.refuse_changes().await?;
-        Ok(store)
+        given::noting(&store)
     }
 
     /// The office over the store: to decide in, without writing.
@@ -148,6 +149,12 @@ fn quoted(word: &str) -> Cow<'_, str> {
         true => word.into(),
         false => format!("'{}'", word.replace('\'', r"'\''")).into(),
     }
+}
+
+/// Whoever starts after a long silence must record it before anything is settled (rule 11.8): until then nothing is
+/// changed.
+pub async fn refuse_silence(office: &Office) -> anyhow::Result<()> {
+    Ok(refuse_silent(office, office.store.last_alive().await?)?)
 }
 
 fn refuse_silent(office: &Office, last_alive: Option<Timestamp>) -> Result<(), NotNow> {

@@ -1,23 +1,28 @@
 //! `bursar accounts deposit`: money that an admin saw come.
 
 use jobs::Office;
-use rules::{Micros, ReceiptKind, Refusal, Standing};
-use serde_json::{Value, json};
+use rules::{Account, AccountId, Micros, ReceiptKind, Refusal, Standing};
 use store::{NewReceipt, ReceiptRow};
 
 use crate::cli::act::{Brought, brought, load, note};
-use crate::cli::books::{self, Refused};
+use crate::cli::books::Refused;
 use crate::cli::rows::with_currency;
 use crate::input::BadInput;
+use crate::view::DepositView;
 
 /// Under which provider it is kept; the reference is the payment.
 const PROVIDER: &str = "manual";
 
 /// Registers the money once, however often it is told, and books it.
-pub async fn deposit(office: &Office, name: &str, amount: Micros, reference: &str) -> anyhow::Result<(Value, String)> {
-    let id = books::account(&office.store, name).await?;
+pub async fn deposit(
+    office: &Office,
+    id: AccountId,
+    amount: Micros,
+    reference: &str,
+    author: &str,
+) -> anyhow::Result<Deposited> {
     let before = load(office, id, None).await?;
-    let currency = before.currency;
+    let (name, currency) = (before.name.as_str(), before.currency);
     if !amount.is_whole_minor(currency) {
         let digits = currency.digits();
         return Err(
@@ -29,7 +34,7 @@ pub async fn deposit(office: &Office, name: &str, amount: Micros, reference: &st
     if known.is_none() && before.standing == Standing::Closed {
         let why = format!("account `{name}` is closed, and takes nothing any more: give the money back");
         let refused = Refused { code: Refusal::NotAllowed.name(), why };
-        note(office, &before, ("deposit", None), &refused).await;
+        note(office, &before, ("deposit", None), &refused, author).await;
         return Err(refused.into());
     }
     let now = office.clock.now();
@@ -49,19 +54,42 @@ pub async fn deposit(office: &Office, name: &str, amount: Micros, reference: &st
     // Also where it was kept before and not booked: a command that was cut off is finished by the same one.
     office.settle_and_collect(&[id], now).await?;
     let kept = office.store.receipt(PROVIDER, reference, kind).await?.unwrap_or(kept);
-    Ok(told(&kept, is_new, &with_currency(amount, currency), &brought(office, &before, None).await?))
+    Ok(Deposited { kept, is_new, brought: brought(office, &before, None).await? })
 }
 
-fn told(kept: &ReceiptRow, is_new: bool, amount: &str, brought: &Brought) -> (Value, String) {
-    let reference = &kept.payment;
-    let first = match (is_new, kept.effective_at) {
-        (false, Some(at)) => format!("Known: {amount} with reference `{reference}` came {at} and is booked once."),
-        (true, Some(_)) => format!("{amount} came, with reference `{reference}`."),
-        (_, None) => format!("{amount} is registered with reference `{reference}`; the daemon books it when it can."),
-    };
-    let mut json = brought.json();
-    json["reference"] = json!(reference);
-    json["known_already"] = json!(!is_new);
-    json["booked_at"] = json!(kept.effective_at.map(|at| at.to_string()));
-    (json, format!("{first}\n{}", brought.text()))
+/// Money that came, now or before.
+pub struct Deposited {
+    kept: ReceiptRow,
+    is_new: bool,
+    brought: Brought,
+}
+
+impl Deposited {
+    pub fn view(&self) -> DepositView {
+        DepositView {
+            reference: self.kept.payment.clone(),
+            amount: self.kept.amount.to_string(),
+            known_already: !self.is_new,
+            booked_at: self.kept.effective_at.map(|at| at.to_string()),
+            change: self.brought.view(),
+        }
+    }
+
+    pub const fn account(&self) -> &Account {
+        self.brought.account()
+    }
+
+    pub fn text(&self) -> String {
+        let (amount, reference) = (with_currency(self.kept.amount, self.kept.currency), &self.kept.payment);
+        let first = match (self.is_new, self.kept.effective_at) {
+            (false, Some(at)) => {
+                format!("Known: {amount} with reference `{reference}` came {at} and is booked once.")
+            }
+            (true, Some(_)) => format!("{amount} came, with reference `{reference}`."),
+            (_, None) => {
+                format!("{amount} is registered with reference `{reference}`; the daemon books it when it can.")
+            }
+        };
+        format!("{first}\n{}", self.brought.text())
+    }
 }

@@ -82,6 +82,6 @@ pub fn text(known: &BTreeMap<&'static str, String>) -> String {
 }
 
 /// As invoices call it.
-fn label(column: &str) -> &str {
+pub fn label(column: &str) -> &str {
     if column == "person" { "name" } else { column }
 }

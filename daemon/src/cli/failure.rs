@@ -101,7 +101,7 @@ fn status(error: &anyhow::Error) -> u8 {
     }
 }
 
-fn code(error: &anyhow::Error) -> &'static str {
+pub fn code(error: &anyhow::Error) -> &'static str {
     if let Some(refused) = error.downcast_ref::<Refused>() {
         return refused.code;
     }
@@ -122,7 +122,7 @@ fn code(error: &anyhow::Error) -> &'static str {
     }
 }
 
-fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
+pub fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
     match error.downcast_ref::<JobError>() {
         Some(JobError::Store(error)) => Some(error),
         _ => error.downcast_ref::<StoreError>(),

@@ -10,10 +10,11 @@ use crate::cli::author::author;
 use crate::cli::books::{self, Books};
 use crate::cli::printed;
 use crate::cli::reference::{self, Reference, Referred};
-use crate::cli::rows::{behind, invoice_json, invoice_state, invoices_table, more, written};
+use crate::cli::rows::{self, behind, invoice_json, invoice_state, invoices_table, more, written};
 use crate::cli::{DONE, Format, LIMIT, LIMIT_MAX};
 use crate::input::{BadInput, arguments};
 use crate::tables::{or_dash, table};
+use crate::view::LineView;
 
 #[derive(clap::Args)]
 pub struct InvoiceArgs {
@@ -208,16 +209,7 @@ async fn show(books: &Books, which: &Which) -> anyhow::Result<(Value, String)> {
 }
 
 fn whole_json(invoice: &InvoiceRow, documents: &DocumentPolicy) -> Value {
-    let lines = invoice.lines.iter().map(|line| {
-        json!({
-            "ref": reference::line(&invoice.account, invoice.number, line.position),
-            "service": line.service,
-            "kind": line.kind.name(),
-            "from": line.period.from.to_string(),
-            "to": line.period.to.to_string(),
-            "amount": line.amount.in_minor(invoice.currency),
-        })
-    });
+    let lines = invoice.lines.iter().map(|line| rows::json(&LineView::of(invoice, line)));
     let mut json = invoice_json(invoice, documents);
     json["lines"] = lines.collect();
     json

@@ -123,7 +123,7 @@ pub async fn run(args: JobsArgs) -> anyhow::Result<u8> {
     }
 }
 
-fn named(name: &str) -> anyhow::Result<&'static Registered> {
+pub fn named(name: &str) -> anyhow::Result<&'static Registered> {
     let names = || JOBS.iter().map(|job| job.name).collect::<Vec<_>>().join(", ");
     job(name).ok_or_else(|| BadInput(format!("job `{name}`: there is no such job; there are {}", names())).into())
 }
@@ -167,18 +167,7 @@ impl Asked {
 async fn list(books: &Books, format: Format) -> anyhow::Result<u8> {
     let office = books.office().await?;
     let now = office.clock.now();
-    let controls = office.store.job_controls().await?;
-    let mut rows = Vec::new();
-    for job in &JOBS {
-        let control = controls.iter().find(|control| control.job == job.name);
-        let slots = office.store.slots(job.name, STRIP).await?;
-        rows.push(Row {
-            job,
-            state: state(&office, job, control).await?,
-            slots,
-            due: (job.due_count)(&office, now).await?,
-        });
-    }
+    let rows = rows(&office, now).await?;
     let json: Vec<_> = rows.iter().map(|row| row.json(now)).collect();
     let mut table = table(&["job", "wakes", "state", "last slots", "next slot", "due now"], &[5]);
     for row in &rows {
@@ -188,6 +177,27 @@ async fn list(books: &Books, format: Format) -> anyhow::Result<u8> {
     let json = json!({ "as_of": written(now), "jobs": json });
     format.print(&json, &format!("{table}\nAs of {now}. {marks}"))?;
     Ok(DONE)
+}
+
+/// All jobs, as JSON.
+pub async fn listed(office: &Office, now: Timestamp) -> anyhow::Result<Vec<serde_json::Value>> {
+    Ok(rows(office, now).await?.iter().map(|row| row.json(now)).collect())
+}
+
+async fn rows(office: &Office, now: Timestamp) -> anyhow::Result<Vec<Row>> {
+    let controls = office.store.job_controls().await?;
+    let mut rows = Vec::new();
+    for job in &JOBS {
+        let control = controls.iter().find(|control| control.job == job.name);
+        let slots = office.store.slots(job.name, STRIP).await?;
+        rows.push(Row {
+            job,
+            state: state(office, job, control).await?,
+            slots,
+            due: (job.due_count)(office, now).await?,
+        });
+    }
+    Ok(rows)
 }
 
 struct Row {
@@ -419,7 +429,7 @@ async fn pause(books: &Books, which: &Which, reason: &str, format: Format) -> an
     let (jobs, store) = (which.jobs()?, books.store_for_changes().await?);
     let now = ::jobs::Clock::system().now();
     // A daemon that starts later must find them paused.
-    ::jobs::enrol(&store, now).await?;
+    ::jobs::enrol(&store.unnoted(), now).await?;
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
     for job in jobs {
         let paused = store.job_pause(job.name, &author(), reason, now).await?;

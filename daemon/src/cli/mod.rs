@@ -2,42 +2,44 @@
 //! refuse it; 4: not now; 78: the daemon cannot start with its configuration.
 
 mod account;
-mod act;
+pub mod act;
 mod ask;
 mod author;
-mod books;
+pub mod books;
 mod check;
 mod clock;
 mod config;
-mod deposit;
-mod details;
+pub mod deposit;
+pub mod details;
 mod doctor;
-mod explain;
-mod failure;
+pub mod explain;
+pub mod failure;
+mod given;
 mod import;
-mod invoice;
-mod jobs;
+pub mod invoice;
+pub mod jobs;
+mod keys;
 mod migrate;
 mod month;
 mod out;
 mod prices;
-mod printed;
-mod reference;
-mod refusal;
+pub mod printed;
+pub mod reference;
+pub mod refusal;
 mod report;
-mod rows;
-mod runs;
+pub mod rows;
+pub mod runs;
 mod serve;
 mod service;
 mod simulate;
-mod statement;
+pub mod statement;
 mod verify;
 
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::books::Books;
 use crate::cli::out::Format;
@@ -144,6 +146,8 @@ enum Command {
     /// Invoices and their lines: list, show, credit, write off
     #[command(name = "invoices")]
     Invoice(invoice::InvoiceArgs),
+    /// Keys for the HTTP API: create, list, revoke
+    Keys(keys::KeysArgs),
     /// Reports for accountants
     Report(report::ReportArgs),
     /// Close months, and list those that are closed
@@ -229,7 +233,11 @@ struct VerifyArgs {
 /// Reads the arguments and does what they say.
 pub fn run() -> ExitCode {
     let as_json = failure::wants_json(env::args());
-    let cli = match Cli::try_parse() {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        given::keep(&matches);
+        Cli::from_arg_matches(&matches)
+    });
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return failure::end_of_arguments(&error, as_json),
     };
@@ -263,6 +271,7 @@ pub fn run() -> ExitCode {
             Command::Statement(args) => statement::run(args).await,
             Command::Explain(args) => explain::run(args).await,
             Command::Invoice(args) => invoice::run(args).await,
+            Command::Keys(args) => keys::run(args).await,
             Command::Report(args) => report::run(args).await,
             Command::Month(args) => month::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,

@@ -1,12 +1,14 @@
 //! Entries, events, invoices and services as they stand in tables and in JSON, each with its reference.
 
 use rules::{Account, Currency, DocumentPolicy, InvoiceStanding, Micros, Period, Timestamp};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use store::{AccountRow, EventRow, InvoiceRow, LedgerRow, RefusalRow, ServiceRow};
 
 use crate::cli::printed::{self, Names, named};
 use crate::cli::reference;
 use crate::tables::{or_dash, table};
+use crate::view::{AccountSummary, AccountView, EntryView, EventView, InvoiceView, RefusalView, ServiceView};
 
 /// Cuts a list that has one more than asked for; the last one that stays then.
 pub fn behind<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
@@ -40,25 +42,13 @@ fn ends(period: Option<Period>) -> (Option<String>, Option<String>) {
     (written(period.map(|period| period.from)), written(period.map(|period| period.to)))
 }
 
+/// As JSON; what is written so has texts for keys.
+pub fn json<T: Serialize>(view: &T) -> Value {
+    serde_json::to_value(view).unwrap_or_default()
+}
+
 pub fn entry_json(row: &LedgerRow) -> Value {
-    let (from, to) = ends(row.period);
-    json!({
-        "ref": reference::entry(&row.account, row.number),
-        "account": row.account,
-        "kind": row.kind.name(),
-        "amount": row.amount.to_string(),
-        "wallet_amount": row.wallet_amount().map(|amount| amount.to_string()),
-        "currency": row.currency.code(),
-        "effective_at": row.effective_at.to_string(),
-        "recorded_at": row.recorded_at.to_string(),
-        "service": row.service,
-        "invoice": row.invoice.map(|number| reference::invoice(&row.account, number)),
-        "from": from,
-        "to": to,
-        "author": row.author,
-        "reason": row.reason,
-        "run": row.run.map(|run| run.0),
-    })
+    json(&EntryView::of(row))
 }
 
 /// What an entry is about: a service, an invoice, or who decided it and why.
@@ -92,16 +82,7 @@ pub fn entries_table(rows: &[LedgerRow], balances: Option<&[Micros]>, names: &Na
 }
 
 pub fn event_json(row: &EventRow) -> Value {
-    json!({
-        "ref": reference::event(&row.account, row.number),
-        "account": row.account,
-        "kind": row.kind,
-        "reason": row.reason.map(rules::StopReason::name),
-        "at": row.at.to_string(),
-        "recorded_at": row.recorded_at.to_string(),
-        "service": row.service,
-        "invoice": row.invoice.map(|number| reference::invoice(&row.account, number)),
-    })
+    json(&EventView::of(row))
 }
 
 pub fn events_table(rows: &[EventRow]) -> String {
@@ -120,16 +101,7 @@ pub fn events_table(rows: &[EventRow]) -> String {
 }
 
 pub fn refusal_json(row: &RefusalRow) -> Value {
-    json!({
-        "ref": reference::refusal(&row.account, row.number),
-        "at": row.at.to_string(),
-        "action": row.action,
-        "service": row.service,
-        "code": row.code,
-        "why": row.why,
-        "author": row.author,
-        "stood": row.stood,
-    })
+    json(&RefusalView::of(row))
 }
 
 /// As in `Refused at 2026-11-22T10:00:00Z: enable of web-1 by cli:ann (invalid_state); why: bursar explain ann/r3`.
@@ -150,37 +122,12 @@ pub const fn invoice_state(row: &InvoiceRow) -> &'static str {
     standing.name()
 }
 
-fn to_pay(row: &InvoiceRow) -> Micros {
+pub fn to_pay(row: &InvoiceRow) -> Micros {
     Micros::new(row.total.get() - row.paid.get() - row.credited.get() - row.written_off.get())
 }
 
 pub fn invoice_json(row: &InvoiceRow, documents: &DocumentPolicy) -> Value {
-    let to_pay = to_pay(row);
-    json!({
-        "ref": reference::invoice(&row.account, row.number),
-        "account": row.account,
-        "number": row.number,
-        "printed": printed::number(row, documents),
-        "credit_note": printed::credit_note(row, documents),
-        "state": invoice_state(row),
-        "currency": row.currency.code(),
-        "issued_at": row.issued_at.to_string(),
-        "recorded_at": row.recorded_at.to_string(),
-        "total": row.total.in_minor(row.currency),
-        "printed_total": row.printed_total.map(|total| total.in_minor(row.currency)),
-        "paid": row.paid.in_minor(row.currency),
-        "to_pay": to_pay.in_minor(row.currency),
-        "credited": row.credited.in_minor(row.currency),
-        "written_off": row.written_off.in_minor(row.currency),
-        "paid_at": written(row.paid_at),
-        "credited_at": written(row.credited_at),
-        "series": row.public.as_ref().map(|(series, _)| series),
-        "public_number": row.public.as_ref().map(|(_, number)| number),
-        "credit_note_series": row.credit_note.as_ref().map(|(series, _)| series),
-        "credit_note_number": row.credit_note.as_ref().map(|(_, number)| number),
-        "reissues": row.reissues.map(|number| reference::invoice(&row.account, number)),
-        "buyer": row.buyer,
-    })
+    json(&InvoiceView::of(row, documents))
 }
 
 pub fn invoices_table(rows: &[InvoiceRow], documents: &DocumentPolicy) -> String {
@@ -208,22 +155,7 @@ pub fn invoices_table(rows: &[InvoiceRow], documents: &DocumentPolicy) -> String
 }
 
 pub fn service_json(row: &ServiceRow) -> Value {
-    let service = &row.service;
-    json!({
-        "service": service.name,
-        "account": row.account,
-        "mode": service.mode().name(),
-        "plan": service.order.plan,
-        "quantities": service.order.quantities.iter().map(|(name, count)| (name, count.to_string()))
-            .collect::<std::collections::BTreeMap<_, _>>(),
-        "options": service.order.options,
-        "state": service.state(),
-        "reason": service.stop_reason().map(rules::StopReason::name),
-        "created_at": service.created_at.to_string(),
-        "paid_until": written(service.paid_until(row.daily_paid_until)),
-        "ends_with_period": ends_with_period(service),
-        "as_of": row.settled_at.to_string(),
-    })
+    json(&ServiceView::of(row))
 }
 
 pub fn services_table(rows: &[ServiceRow]) -> String {
@@ -276,23 +208,10 @@ pub const fn ends_with_period(service: &rules::Service) -> bool {
 }
 
 pub fn account_json(account: &Account) -> Value {
-    json!({
-        "account": account.name,
-        "state": account.standing.name(),
-        "reason": account.standing.reason().map(rules::SuspendReason::name),
-        "currency": account.currency.code(),
-        "wallet": account.wallet.to_string(),
-        "open_invoices": open_total(account).to_string(),
-        "verified": account.verified,
-        "card_saved": account.card.is_some(),
-        "resume_on_deposit": account.resume_on_deposit,
-        "trial_ends_at": written(account.trial.as_ref().map(|trial| trial.ends_at)),
-        "opened_at": account.opened_at.to_string(),
-        "as_of": account.settled_at.to_string(),
-    })
+    json(&AccountView::of(account))
 }
 
-fn open_total(account: &Account) -> Micros {
+pub fn open_total(account: &Account) -> Micros {
     account.open_total().unwrap_or(Micros::new(i64::MAX))
 }
 
@@ -306,15 +225,7 @@ pub fn account_line(account: &Account) -> String {
 }
 
 pub fn account_row_json(row: &AccountRow) -> Value {
-    json!({
-        "account": row.name,
-        "state": row.standing.name(),
-        "reason": row.standing.reason().map(rules::SuspendReason::name),
-        "currency": row.currency.code(),
-        "wallet": row.wallet.to_string(),
-        "open_invoices": row.open.to_string(),
-        "as_of": row.settled_at.to_string(),
-    })
+    json(&AccountSummary::of(row))
 }
 
 pub fn accounts_table(rows: &[AccountRow]) -> String {

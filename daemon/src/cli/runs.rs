@@ -125,7 +125,7 @@ async fn find(store: &Store, id: RunId) -> anyhow::Result<Run> {
 }
 
 /// How far a run is: its row has the sums when it ends, until then its shards have them.
-async fn progress(store: &Store, run: &Run) -> anyhow::Result<u64> {
+pub async fn progress(store: &Store, run: &Run) -> anyhow::Result<u64> {
     if run.finished_at.is_some() {
         return Ok(run.done);
     }
@@ -200,7 +200,7 @@ fn told(run: &Run) -> String {
     }
 }
 
-fn run_json(run: &Run, done: u64) -> Value {
+pub fn run_json(run: &Run, done: u64) -> Value {
     json!({
         "run": run.id,
         "job": run.job,
@@ -424,7 +424,7 @@ async fn retry(books: &Books, id: RunId, format: Format) -> anyhow::Result<u8> {
             BadInput(format!("run {}: it is {state} and parked nobody; there is nothing to retry", id.0)).into()
         );
     }
-    let run = open_again(&office, &old).await?;
+    let run = open_again(&office, &old, &author()).await?;
     let text = format!("Run {} takes the place of run {}. Watch it: bursar runs watch {}", run.id.0, id.0, run.id.0);
     format.print(&json!({ "run": run.id, "retry_of": id, "job": run.job }), &text)?;
     Ok(DONE)
@@ -443,7 +443,7 @@ async fn retry_parked(books: &Books, format: Format) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-async fn open_again(office: &Office, old: &Run) -> anyhow::Result<Run> {
+pub async fn open_again(office: &Office, old: &Run, author: &str) -> anyhow::Result<Run> {
     let Some(job) = job(&old.job) else { anyhow::bail!("this program knows no job {}", old.job) };
     let now = office.clock.now();
     refuse_paused(office, job).await?;
@@ -453,9 +453,8 @@ async fn open_again(office: &Office, old: &Run) -> anyhow::Result<Run> {
         _ => None,
     };
     // Parked accounts wait for their next try: it is now.
-    office.store.parked_retry(now).await?;
-    let author = author();
-    let order = RunOrder { retry_of: Some(old.id), only, ..RunOrder::by(&author, now) };
+    office.store.unnoted().parked_retry(now).await?;
+    let order = RunOrder { retry_of: Some(old.id), only, ..RunOrder::by(author, now) };
     let run = open_run(office, job, &order, now).await?;
     run.ok_or_else(|| anyhow::anyhow!("no run was opened"))
 }

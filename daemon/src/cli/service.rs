@@ -335,7 +335,12 @@ async fn list(store: &Store, args: &ListArgs) -> anyhow::Result<(Value, String)>
         ModeName::Monthly => Mode::Monthly,
         ModeName::Hourly => Mode::Hourly,
     });
-    let filter = ServiceFilter { account, state: state.as_ref().map(clap::builder::PossibleValue::get_name), mode };
+    let filter = ServiceFilter {
+        account,
+        state: state.as_ref().map(clap::builder::PossibleValue::get_name),
+        mode,
+        shown_only: false,
+    };
     let mut rows = store.services_page(&filter, &args.after, args.limit + 1).await?;
     let next = behind(&mut rows, args.limit).map(|last| last.service.name.clone());
     let json: Vec<Value> = rows.iter().map(service_json).collect();

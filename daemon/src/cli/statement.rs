@@ -67,7 +67,7 @@ pub async fn run(args: StatementArgs) -> anyhow::Result<u8> {
 }
 
 /// The wallet behind each entry.
-fn balances(statement: &Statement) -> Vec<Micros> {
+pub fn balances(statement: &Statement) -> Vec<Micros> {
     let behind = statement.entries.iter().scan(statement.opening.get(), |wallet, entry| {
         *wallet += entry.wallet_amount().unwrap_or_default().get();
         Some(Micros::new(*wallet))

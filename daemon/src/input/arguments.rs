@@ -52,11 +52,18 @@ pub fn text(text: &str) -> Result<String, String> {
     const LONGEST: usize = 500;
     match text.trim() {
         "" => Err("it is a text, not empty".to_owned()),
-        text if text.chars().count() > LONGEST || text.chars().any(char::is_control) => {
-            Err(format!("it is one line of at most {LONGEST} letters"))
+        text if text.chars().count() > LONGEST
+            || text.chars().any(|letter| letter.is_control() || misleads(letter)) =>
+        {
+            Err(format!("it is one line of at most {LONGEST} letters, without marks that turn its direction"))
         }
         text => Ok(text.to_owned()),
     }
+}
+
+/// Marks that have text read in another order than it is written in, and breaks of lines that are no controls.
+fn misleads(letter: char) -> bool {
+    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -84,6 +91,7 @@ mod tests {
             time("0000-12-31").is_err(),
             text("  ").is_err(),
             text("two\nlines").is_err(),
+            text("abc\u{202e}fed").is_err(),
         ] {
             assert!(refused);
         }

@@ -1,7 +1,7 @@
 //! The daemon's configuration, `bursar.toml`. Every key has a default; `config/bursar.toml` tells why.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use jobs::Band;
@@ -16,8 +16,18 @@ use super::reader::{Report, Table, Value};
 use super::secrets::{self, DATABASE_PASSWORD, QUEUE_PASSWORD};
 use super::{policy, words};
 
-const KEYS: &[&str] =
-    &["database", "database_password_file", "queue", "listen", "log", "billing", "documents", "hold", "prices"];
+const KEYS: &[&str] = &[
+    "database",
+    "database_password_file",
+    "queue",
+    "listen",
+    "trusted_proxies",
+    "log",
+    "billing",
+    "documents",
+    "hold",
+    "prices",
+];
 const LOG_KEYS: &[&str] = &["format", "filter"];
 const HOLD_KEYS: &[&str] = &["enabled", "growth_percent", "least_amount", "least_stops"];
 const PRICES_KEYS: &[&str] = &["files"];
@@ -35,8 +45,10 @@ pub struct Config {
     /// The Redis that carries the queue; none where it lies in the database. It may carry a password, too.
     pub queue: Option<String>,
     pub queue_password_file: Option<PathBuf>,
-    /// Of the health checks.
+    /// Of the API and the health checks.
     pub listen: SocketAddr,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: Vec<IpAddr>,
     pub log: Log,
     pub policy: Policy,
     /// Beyond it a calendar run is held; none if every run goes by itself.
@@ -63,7 +75,11 @@ impl fmt::Debug for Config {
         let queue = self.queue.as_deref().map(without_password);
         let mut shown = f.debug_struct("Config");
         shown.field("database", &without_password(&self.database)).field("queue", &queue);
-        shown.field("listen", &self.listen).field("log", &self.log).field("policy", &self.policy);
+        shown
+            .field("listen", &self.listen)
+            .field("trusted_proxies", &self.trusted_proxies)
+            .field("log", &self.log)
+            .field("policy", &self.policy);
         shown.field("band", &self.band).field("price_files", &self.price_files).finish()
     }
 }
@@ -76,6 +92,7 @@ impl Default for Config {
             queue: None,
             queue_password_file: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+            trusted_proxies: Vec::new(),
             log: Log::default(),
             policy: Policy::default(),
             band: Some(Band::default()),
@@ -137,6 +154,7 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
     });
     let queue = table.or("queue", (default.queue, None), |value| queue(value, folder));
     let listen = table.or("listen", default.listen, listen);
+    let trusted_proxies = table.or("trusted_proxies", default.trusted_proxies, addresses);
     let log = table.or("log", default.log, log);
     let default_documents = default.policy.documents.clone();
     let policy = table.or("billing", default.policy, policy::read);
@@ -151,6 +169,7 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
         queue,
         queue_password_file,
         listen: listen?,
+        trusted_proxies: trusted_proxies?,
         log: log?,
         policy,
         band: band?,
@@ -206,6 +225,16 @@ fn queue(value: &Value<'_>, folder: &Path) -> Option<(Option<String>, Option<Pat
 fn listen(value: &Value<'_>) -> Option<SocketAddr> {
     let address = value.as_str().and_then(|text| text.parse().ok());
     address.or_else(|| value.refuse("it is an IP address and a port, like \"127.0.0.1:8484\" or \"[::1]:8484\""))
+}
+
+fn addresses(value: &Value<'_>) -> Option<Vec<IpAddr>> {
+    let items = value.list("it is a list of IP addresses, like [\"127.0.0.1\"]")?;
+    let read = |item: &Value<'_>| {
+        let address = item.as_str().and_then(|text| text.parse().ok());
+        address.or_else(|| item.refuse("it is an IP address, like \"127.0.0.1\""))
+    };
+    let read: Vec<Option<IpAddr>> = items.iter().map(read).collect();
+    read.into_iter().collect()
 }
 
 fn log(value: &Value<'_>) -> Option<Log> {

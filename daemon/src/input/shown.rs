@@ -16,6 +16,7 @@ impl Config {
             queue,
             queue_password_file,
             listen,
+            trusted_proxies,
             log: Log { format, filter },
             policy,
             band,
@@ -28,6 +29,7 @@ impl Config {
         let mut shown = json!({
             "database": without_password(database),
             "listen": listen,
+            "trusted_proxies": trusted_proxies,
             "log": { "format": format, "filter": filter },
             "billing": billing(policy),
             "documents": documents(&policy.documents),

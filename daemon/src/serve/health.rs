@@ -9,7 +9,6 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jobs::{JobError, Office, Stopwatch};
-use tokio::net::TcpListener;
 
 use crate::serve::Role;
 
@@ -101,13 +100,9 @@ impl Health {
     }
 }
 
-/// Answers until the task is ended.
-pub async fn answer(listener: TcpListener, health: Arc<Health>) {
-    let router =
-        Router::new().route("/healthz", get(async || "ok")).route("/readyz", get(async move || ready(&health).await));
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "the health checks ended");
-    }
+/// The health checks, which need no key.
+pub fn router(health: Arc<Health>) -> Router {
+    Router::new().route("/healthz", get(async || "ok")).route("/readyz", get(async move || ready(&health).await))
 }
 
 async fn ready(health: &Health) -> Response {

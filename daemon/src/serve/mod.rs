@@ -29,6 +29,7 @@ use rules::Timestamp;
 use store::{Address, Opening, Store, StoreError};
 use tokio::task::JoinHandle;
 
+use crate::http::{self, Face};
 use crate::input::{Config, read_price_lists};
 use crate::serve::health::Health;
 use crate::serve::lock::Lock;
@@ -60,6 +61,9 @@ pub enum Role {
 }
 
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often it is written which keys were used.
+const KEEP: Duration = Duration::from_secs(60);
 
 /// How often the books are asked whether they are still this program's to work in. Each commit asks for itself.
 const ASK: Duration = Duration::from_secs(5);
@@ -115,6 +119,8 @@ pub struct Server {
     reach: Arc<Reach>,
     watch: ClockWatch,
     http: JoinHandle<()>,
+    /// None of one that answers health checks alone.
+    face: Option<Arc<Face>>,
     address: SocketAddr,
     worker: String,
     role: Role,
@@ -174,12 +180,35 @@ impl Server {
         let health = Arc::new(Health::new(office.clone(), role));
         let listener = listener::listen(config.listen, listener).await?;
         let address = listener.local_addr()?;
-        let http = tokio::spawn(health::answer(listener, health.clone()));
+        let face = match role {
+            Role::Worker => None,
+            Role::All | Role::Http => Some(Face::open(office.clone(), config.trusted_proxies.clone()).await?),
+        };
+        let mut router = health::router(health.clone());
+        if let Some(face) = &face {
+            router = http::router(face).merge(router);
+        }
+        let http = tokio::spawn(http::serve(listener, router));
         let reach = Arc::new(Reach::default());
         let desk = Arc::new(Desk::new(&worker, office.clone(), health.clone(), reach.clone()));
         tracing::info!(listen = %address, "started");
         let (notify, rounds, asked) = (Notify::default(), RoundCount::default(), None);
-        Ok(Self { office, desk, health, reach, watch, http, address, worker, role, notify, rounds, asked, _lock: lock })
+        Ok(Self {
+            office,
+            desk,
+            health,
+            reach,
+            watch,
+            http,
+            face,
+            address,
+            worker,
+            role,
+            notify,
+            rounds,
+            asked,
+            _lock: lock,
+        })
     }
 
     /// What the watchdog is to see move.
@@ -270,6 +299,7 @@ impl Server {
                 if rounds.purge_at <= now {
                     rounds.purge_at = now.plus_secs(self.purge(now).await);
                 }
+                self.keep(&mut rounds.kept, now).await;
                 self.health.ticked(&ticked.problems);
             }
             Err((what, error)) => self.doubt(what, error),
@@ -285,9 +315,13 @@ impl Server {
     /// Runs no jobs; that its clock is right again is for it to say.
     async fn only_watch(&mut self) -> anyhow::Result<()> {
         let stop = self.office.stop.clone();
+        let mut kept = None;
         while !stop.is_asked() {
             match self.look(false).await? {
-                Ok(_) => self.health.ticked(&[]),
+                Ok(now) => {
+                    self.keep(&mut kept, now).await;
+                    self.health.ticked(&[]);
+                }
                 Err((what, error)) => self.doubt(what, error),
             }
             if !self.notify.is_ready() && self.health.is_ready().await {
@@ -330,6 +364,23 @@ impl Server {
         self.health.ticked(&problems);
     }
 
+    /// Seals what the audit log has new, and looks each minute after what requests leave behind.
+    async fn keep(&self, kept: &mut Option<Stopwatch>, now: Timestamp) {
+        const SEALED_AT_ONCE: u32 = 1_000;
+        let sealed = self.office.store.audit_seal(SEALED_AT_ONCE).await.map(|_| ());
+        let is_time = kept.as_ref().is_none_or(|kept| kept.elapsed() >= KEEP);
+        let after = match &self.face {
+            Some(face) if is_time => face.keep(now).await,
+            _ => Ok(()),
+        };
+        if is_time {
+            *kept = Some(Stopwatch::start());
+        }
+        for error in [sealed, after].into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, "cannot look after the audit log and the requests; trying again");
+        }
+    }
+
     /// Purges the queue; after how many seconds it is to be done again.
     async fn purge(&self, now: Timestamp) -> i64 {
         let kept_secs = self.office.store.wakes_kept_secs();
@@ -354,13 +405,15 @@ struct Rounds {
     /// Work failed: it is looked at again after so long.
     rewake_in: Option<i64>,
     told: Seldom,
+    /// Since what requests leave behind was looked after.
+    kept: Option<Stopwatch>,
 }
 
 impl Rounds {
     fn new(worker: &str, now: Timestamp) -> Self {
         let scheduler = Scheduler::new(worker, now);
         let purge_at = scheduler.next();
-        Self { scheduler, purge_at, was_ready: false, rewake_in: None, told: Seldom::default() }
+        Self { scheduler, purge_at, was_ready: false, rewake_in: None, told: Seldom::default(), kept: None }
     }
 }
 
@@ -397,7 +450,6 @@ fn note(ticked: &Ticked, told: &mut Seldom) {
     if ticked.retried > 0 {
         tracing::info!(accounts = ticked.retried, "tried parked accounts again");
     }
-    told.is_over(|what| !ticked.problems.iter().any(|(problem, _)| *problem == what));
     for (what, error) in &ticked.problems {
         if told.is_time_for(what) {
             tracing::error!(job = *what, %error, "cannot look what is due; trying again");

@@ -82,7 +82,7 @@ impl Ground {
                 }
             }
             Ok(()) => {
-                self.told.is_over(|_| true);
+                self.told.all_is_over();
                 if let Some(gone) = self.gone.take() {
                     tracing::warn!(after_s = gone.elapsed().as_secs(), "the {what} answers again");
                 }

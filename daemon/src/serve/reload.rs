@@ -136,6 +136,7 @@ impl Reload {
             queue,
             queue_password_file,
             listen,
+            trusted_proxies,
             log,
             policy,
             band,
@@ -150,6 +151,8 @@ impl Reload {
         left.extend((database != new.database).then_some("database"));
         left.extend((queue != new.queue).then_some("queue"));
         left.extend((listen != new.listen).then_some("listen"));
+        left.extend((trusted_proxies != new.trusted_proxies).then_some("trusted_proxies"));
+        new.trusted_proxies = trusted_proxies;
         (new.database, new.database_password_file) = (database, database_password_file);
         (new.queue, new.queue_password_file, new.listen) = (queue, queue_password_file, listen);
         Reloaded { taken, left }

@@ -202,7 +202,9 @@ pub async fn supervise(desk: Arc<Desk>) {
         health.workers_run(false);
         let was_well = lived.elapsed() >= WAS_WELL;
         ended_early = if was_well { 0 } else { ended_early + 1 };
-        told.is_over(|_| was_well);
+        if was_well {
+            told.all_is_over();
+        }
         if told.is_time_for("worker") {
             let reason = ended.err().unwrap_or_else(|| "by itself".to_owned());
             tracing::error!(reason, "the queue's worker ended; starting another");

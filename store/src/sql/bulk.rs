@@ -1,6 +1,5 @@
 //! Statements over many rows. SQLite takes them in sizes that are powers of two, so that a few texts serve every
-//! batch and all of them stay prepared; PostgreSQL takes a column each as an array, whatever its length, and new rows
-//! by COPY.
+//! batch and all of them stay prepared; PostgreSQL takes a column each as an array, whatever its length.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -106,10 +105,6 @@ impl<'c> Work<'c> {
         rows: &'v [T],
         bind: impl Fn(&mut RowValues<'v>, &'v T),
     ) -> Result<()> {
-        if let (Transaction::Postgres(_), [_, ..]) = (&*self.transaction, rows) {
-            let bytes = as_copied(rows.len(), RowValues::of(rows, &bind))?;
-            return self.step()?.copy(&format!("copy {table} ({columns}) from stdin (format binary)"), bytes).await;
-        }
         self.values(&format!("insert into {table} ({columns}) "), rows, bind, "").await?;
         Ok(())
     }
@@ -180,42 +175,6 @@ fn as_columns<'v>(head: &str, rows: usize, RowValues(values): RowValues<'v>, tai
     Ok(Statement { text: Cow::Owned(text), values: columns })
 }
 
-/// What a file for COPY begins with: that it is one, no flags, and nothing before the rows.
-const COPIED: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-
-/// Behind the last row.
-const COPIED_END: i16 = -1;
-
-const NULL: i32 = -1;
-
-/// The rows as COPY takes them. The server plans no statement for them, takes no columns apart, and fills whole pages.
-fn as_copied(rows: usize, RowValues(values): RowValues<'_>) -> Result<Vec<u8>> {
-    let width = values.len() / rows;
-    let cells = i16::try_from(width).map_err(|error| encoding(error.into()))?;
-    let mut bytes = COPIED.to_vec();
-    for (index, value) in values.iter().enumerate() {
-        if index % width == 0 {
-            bytes.extend(cells.to_be_bytes());
-        }
-        match value {
-            Value::Int(Some(value)) => copy_cell(&mut bytes, &value.to_be_bytes())?,
-            Value::Flag(Some(value)) => copy_cell(&mut bytes, &[u8::from(*value)])?,
-            Value::Text(Some(value)) => copy_cell(&mut bytes, value.as_bytes())?,
-            Value::Int(None) | Value::Flag(None) | Value::Text(None) => bytes.extend(NULL.to_be_bytes()),
-            _ => return Err(encoding("a set in a row".into())),
-        }
-    }
-    bytes.extend(COPIED_END.to_be_bytes());
-    Ok(bytes)
-}
-
-fn copy_cell(bytes: &mut Vec<u8>, cell: &[u8]) -> Result<()> {
-    let length = i32::try_from(cell.len()).map_err(|error| encoding(error.into()))?;
-    bytes.extend(length.to_be_bytes());
-    bytes.extend(cell);
-    Ok(())
-}
-
 impl<'v> Value<'v> {
     /// The column that begins with this cell.
     fn into_column(self, rows: usize) -> Self {
@@ -271,17 +230,5 @@ mod tests {
             "insert into t (a, b) select * from unnest($1::bigint[], $2::text[]) as u (column1, column2)"
         );
         assert_eq!(statement.values[0], Value::IntColumn(vec![Some(1), Some(2)]));
-    }
-
-    #[test]
-    fn rows_are_copied_cell_by_cell() {
-        let rows = [(Some(258_i64), "a"), (None, "")];
-        let bind = |cells: &mut RowValues<'_>, row: &(Option<i64>, &'static str)| {
-            cells.push_bind(row.0).push_bind(row.1);
-        };
-        let bytes = as_copied(2, RowValues::of(&rows, &bind)).expect("rows");
-        let first = [0, 2, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 1, b'a'];
-        let second = [0, 2, 255, 255, 255, 255, 0, 0, 0, 0];
-        assert_eq!(bytes, [COPIED, &first, &second, &[255, 255]].concat());
     }
 }

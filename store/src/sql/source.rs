@@ -4,7 +4,6 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Column, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Type};
 
-use super::encoding;
 use crate::{Result, StoreError, postgres};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,15 +95,6 @@ impl Transaction {
             Self::Sqlite(transaction) => transaction.commit().await?,
             Self::Postgres(transaction) => transaction.commit().await?,
         }
-        Ok(())
-    }
-
-    /// Sends rows to a COPY of PostgreSQL's. Given up halfway, it leaves a connection that the pool does not keep.
-    pub async fn copy(&mut self, statement: &str, rows: Vec<u8>) -> Result<()> {
-        let Self::Postgres(transaction) = self else { return Err(encoding("SQLite knows no COPY".into())) };
-        let mut copy = transaction.copy_in_raw(statement).await?;
-        copy.send(rows).await?;
-        copy.finish().await?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Every invariant by name, with what it is part of: the numbers of `docs/operating/verify.md`, which tells what each
 //! of them is for.
 
-pub const INVARIANTS: [(&str, &str); 48] = [
+pub const INVARIANTS: [(&str, &str); 49] = [
     ("posting_is_legal", "I1"),
     ("currency_is_the_accounts", "I1"),
     ("wallet_is_its_sum", "I2"),
@@ -35,6 +35,7 @@ pub const INVARIANTS: [(&str, &str); 48] = [
     ("numbers_have_no_gap", "I9"),
     ("closed_month_is_settled", "I9"),
     ("closed_months_earn_no_more", "I9"),
+    ("audit_log_is_chained", "audit"),
     ("used_intent_is_answered", "I10"),
     ("intent_is_answered_in_time", "I10"),
     ("receipt_is_applied_in_time", "I11"),

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod ages;
+mod audit;
 mod file;
 mod invariants;
 mod pages;
@@ -69,6 +70,7 @@ impl Store {
             None => {
                 file::check(&mut snapshot, &mut found).await?;
                 series::check(&mut snapshot, &mut found).await?;
+                audit::check(&mut snapshot, &mut found).await?;
                 ages::check_runs(&mut snapshot, &mut found).await?;
                 revenue::check(&mut snapshot, &mut found).await?;
                 (i64::MIN, i64::MAX)

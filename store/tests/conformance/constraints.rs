@@ -186,8 +186,12 @@ async fn what_is_booked_stays() {
         assert!(refused.contains(wanted), "{sql}: {refused}");
     }
     if crate::ON_POSTGRES {
-        for (table, wanted) in [("services", "services_stay"), ("invoices", "foreign key"), ("accounts", "foreign key")]
-        {
+        for (table, wanted) in [
+            ("services", "services_stay"),
+            ("invoices cascade", "invoices_stay"),
+            ("postings", "postings_stay"),
+            ("accounts", "foreign key"),
+        ] {
             let refused = books.try_sql(&format!("truncate {table}")).await.expect_err(table);
             assert!(refused.contains(wanted), "{table}: {refused}");
         }

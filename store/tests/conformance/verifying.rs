@@ -191,6 +191,11 @@ const BREAKS: &[(&str, &[&str])] = &[
         "update invoices set series = 'INV', public_number = 7 where account_id = 4 and number = 0",
         &["public_numbers_have_no_gap"],
     ),
+    (
+        "insert into audit_log (at, actor, request, action, object, result, sealed, hash)
+        values (1, 'ann', 'r', 'adjust', 'account ann', 'done', 1, 'of something else')",
+        &["audit_log_is_chained"],
+    ),
     ("drop index service_period_is_charged_once", &["guards_are_in_place"]),
     // What it was priced by.
     ("update price_lists set body = replace(body, '\"price\":6000000', '\"price\":6000001')", &["price_is_its_lists"]),

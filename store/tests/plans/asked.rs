@@ -12,7 +12,10 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use crate::books::{self, NOW};
 use crate::living::{self, Life};
 
-pub const BIG: [&str; 11] = [
+pub const BIG: [&str; 14] = [
+    "audit_log",
+    "requests",
+    "api_keys",
     "transfers",
     "events",
     "services",
@@ -67,6 +70,43 @@ fn progress_of(run: RunId) -> ShardProgress {
     }
 }
 
+/// What a request asks.
+async fn access(store: &store::Store) {
+    let digest = "d".repeat(64);
+    let (prefix, name, created_by, expires_at) = ("0a1b", "panel", "ann", None);
+    let scope = store::KeyScope::Panel;
+    let new =
+        store::NewKey { prefix, digest: &digest, name, scope, account: None, made_by: None, created_by, expires_at };
+    store.key_insert(&new, NOW).await.expect("kept");
+    let key = store.key("0a1b").await.expect("readable").expect("the key").id;
+    store.keys().await.expect("keys");
+    store.keys_used(&[key], NOW).await.expect("noted");
+    store.id_secret("secret").await.expect("made");
+    let (idempotency_key, digest) = ("once".to_owned(), "body".to_owned());
+    let repeatable = store::Repeatable { key, idempotency_key, digest };
+    let note = store::Note::new(store::NewNote {
+        request: "r".to_owned(),
+        at: NOW,
+        actor: "key:panel".to_owned(),
+        action: "adjust".to_owned(),
+        object: "account ann".to_owned(),
+        account: Some(AccountId(1)),
+        repeatable: Some(repeatable.clone()),
+    });
+    store.note_alone(&note).await.expect("kept");
+    store.request_done(key, "once").await.expect("readable");
+    store.request_answer(&repeatable, (200, "{}")).await.expect("kept");
+    store.audit_seal(10).await.expect("sealed");
+    store.audit_head().await.expect("readable");
+    store.audit_page(None, 0, 10).await.expect("the log");
+    store.audit_page(Some(AccountId(1)), 0, 10).await.expect("the log");
+    store.requests_forget(NOW, 10).await.expect("forgotten");
+    store.key_revoke("0a1b", "ann", NOW).await.expect("revoked");
+    store.account_name(AccountId(1)).await.expect("a name");
+    store.service_numbered(AccountId(1), 0).await.expect("a service");
+    store.events_page(AccountId(1), 0, 10).await.expect("events");
+}
+
 /// The statements, and the books that they were asked of.
 pub async fn all() -> (BTreeSet<String>, Life) {
     let statements = Statements::default();
@@ -91,7 +131,7 @@ pub async fn all() -> (BTreeSet<String>, Life) {
     store.accounts_page(Some("active"), "", 10).await.expect("accounts");
     store.accounts_page(None, "", 10).await.expect("accounts");
     for account in [None, Some(AccountId(1))] {
-        let filter = ServiceFilter { account, state: Some("active"), mode: Some(Mode::Term) };
+        let filter = ServiceFilter { account, state: Some("active"), mode: Some(Mode::Term), shown_only: true };
         store.services_page(&filter, "", 10).await.expect("services");
         for state in [None, Some(InvoiceState::Open), Some(InvoiceState::Overdue), Some(InvoiceState::Paid)] {
             store.invoices_page(account, state, (AccountId(0), 0), 10).await.expect("invoices");
@@ -158,6 +198,7 @@ pub async fn all() -> (BTreeSet<String>, Life) {
         stood: &stood,
     };
     store.refusal_insert(&new).await.expect("kept");
+    access(store).await;
     store.import("hash").await.expect("import");
     let given_up = store::GivenUp { at: NOW, by: "ann".to_owned(), reason: "lost".to_owned() };
     store.import_give_up("hash", &given_up).await.expect("given up");

@@ -30,7 +30,10 @@ impl Asked<'_> {
         let service = or_dash(row.service.as_deref());
         let invoice = row.invoice.map_or_else(|| "an invoice".to_owned(), |number| self.invoice_reference(number));
         let period = row.period.map_or_else(String::new, |period| format!(" from {} to {}", period.from, period.to));
-        let (author, reason) = (or_dash(row.author.as_deref()), or_dash(row.reason.as_deref()));
+        let (author, reason) = match self.is_customer {
+            true => ("support", "ask support for more"),
+            false => (or_dash(row.author.as_deref()), or_dash(row.reason.as_deref())),
+        };
         Ok(match row.kind {
             TransferKind::Deposit => self.received(row, ReceiptKind::Deposit, "was deposited").await?,
             TransferKind::Dispute => self.received(row, ReceiptKind::Dispute, "was taken back").await?,

@@ -61,14 +61,44 @@ struct Asked<'a> {
     book: &'a PriceBook,
     id: AccountId,
     account: &'a str,
+    /// Who asks is not told who decided what, nor why.
+    is_customer: bool,
 }
 
 pub async fn run(args: ExplainArgs) -> anyhow::Result<u8> {
     let store = args.books.store().await?;
     let (id, reference) = referred(&store, &args.reference).await?;
-    let Reference { account, to } = &reference;
+    let Some((json, text)) = told(&store, id, &reference, false).await? else {
+        let account = &reference.account;
+        return Err(BadInput(format!("{reference}: there is none; see `bursar statement {account}`")).into());
+    };
+    args.format.print(&json, &text)?;
+    Ok(DONE)
+}
+
+/// Why, in JSON; to a customer without who decided it and in which run.
+pub async fn explained(
+    store: &Store,
+    id: AccountId,
+    reference: &Reference,
+    is_customer: bool,
+) -> anyhow::Result<Option<Value>> {
+    let Some((mut json, _)) = told(store, id, reference, is_customer).await? else { return Ok(None) };
+    if let Some(shown) = json.as_object_mut().filter(|_| is_customer) {
+        shown.retain(|key, _| key != "run" && key != "run_of");
+    }
+    Ok(Some(json))
+}
+
+async fn told(
+    store: &Store,
+    id: AccountId,
+    reference: &Reference,
+    is_customer: bool,
+) -> anyhow::Result<Option<(Value, String)>> {
+    let Reference { account, to } = reference;
     let book = store.price_book().await?;
-    let asked = Asked { store: &store, book: &book, id, account };
+    let asked = Asked { store, book: &book, id, account, is_customer };
     let found = match *to {
         Referred::Entry(number) => asked.entry(number).await?,
         Referred::Event(number) => asked.event(number).await?,
@@ -79,19 +109,14 @@ pub async fn run(args: ExplainArgs) -> anyhow::Result<u8> {
             return Err(BadInput(format!("{}: it is a whole invoice: {ways}", reference)).into());
         }
     };
-    let found =
-        found.ok_or_else(|| BadInput(format!("{}: there is none; see `bursar statement {account}`", reference)))?;
+    let Some(found) = found else { return Ok(None) };
     let formula = found.formula(&book);
     let run = match found.run {
         Some(run) => Some((run, asked.run(run).await?)),
         None => None,
     };
-    let (json, text) = (
-        found.json(&reference, formula.as_deref(), run.as_ref()),
-        found.text(&reference, formula.as_deref(), run.as_ref()),
-    );
-    args.format.print(&json, &text)?;
-    Ok(DONE)
+    let json = found.json(reference, formula.as_deref(), run.as_ref());
+    Ok(Some((json, found.text(reference, formula.as_deref(), run.as_ref()))))
 }
 
 impl Asked<'_> {

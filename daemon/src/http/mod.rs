@@ -1,0 +1,240 @@
+//! The daemon's face: `/v1` in JSON, its document at `/openapi.json`, and the health checks.
+
+mod access;
+mod document;
+mod ids;
+mod keys;
+mod limits;
+mod listen;
+mod once;
+mod operation;
+mod problem;
+mod routes;
+pub mod secrets;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{RawPathParams, Request};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use jobs::Office;
+use rules::Timestamp;
+use store::KeyId;
+use tokio::time::timeout;
+use tracing::Instrument as _;
+
+pub use crate::http::document::document;
+pub use crate::http::listen::serve;
+pub use crate::http::routes::operations;
+
+use crate::http::access::Caller;
+use crate::http::ids::Ids;
+use crate::http::keys::KnownKeys;
+use crate::http::limits::Limits;
+use crate::http::operation::{Answer, Asked, Content, Operation};
+use crate::http::problem::Problem;
+
+/// The longest body of a request.
+const LONGEST_BODY: usize = 256 << 10;
+/// A body that takes longer to come is not waited for.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// What all requests share.
+pub struct Face {
+    pub office: Office,
+    pub ids: Ids,
+    keys: KnownKeys,
+    limits: Limits,
+    /// Keys that were used since that was last written.
+    used: Mutex<HashSet<KeyId>>,
+}
+
+impl Face {
+    pub async fn open(office: Office, trusted_proxies: Vec<IpAddr>) -> anyhow::Result<Arc<Self>> {
+        let secret = office.store.id_secret(&secrets::random_hex(32)?).await?;
+        Ok(Arc::new(Self {
+            office,
+            ids: Ids::of(&secret),
+            keys: KnownKeys::default(),
+            limits: Limits::of(trusted_proxies),
+            used: Mutex::default(),
+        }))
+    }
+
+    /// Writes which keys were used, and forgets requests whose answers nobody asks for any more.
+    pub async fn keep(&self, now: Timestamp) -> store::Result<()> {
+        let used: Vec<KeyId> = self.used.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        if !used.is_empty() {
+            self.office.store.keys_used(&used, now).await?;
+        }
+        const KEPT_SECS: i64 = 24 * rules::HOUR;
+        const AT_ONCE: u32 = 1_000;
+        while self.office.store.requests_forget(now.plus_secs(-KEPT_SECS), AT_ONCE).await? == u64::from(AT_ONCE) {}
+        Ok(())
+    }
+}
+
+/// Everything under `/v1`, and what describes it.
+pub fn router(face: &Arc<Face>) -> Router {
+    let operations: Vec<Arc<Operation>> = operations().into_iter().map(Arc::new).collect();
+    let described = document(&operations).to_json().unwrap_or_default();
+    let mut paths: BTreeMap<&'static str, MethodRouter> = BTreeMap::new();
+    for operation in operations {
+        let path = paths.remove(operation.path).unwrap_or_default();
+        let filter = if operation.method == Method::GET { MethodFilter::GET } else { MethodFilter::POST };
+        let (face, known) = (face.clone(), operation.clone());
+        let handler = move |parts: RawPathParams, request: Request| {
+            let (face, operation) = (face.clone(), known.clone());
+            async move { answer(face, &operation, &parts, request).await }
+        };
+        paths.insert(operation.path, path.merge(on(filter, handler)));
+    }
+    let mut router = Router::new();
+    for (path, methods) in paths {
+        let allowed = methods.fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes another method")
+        });
+        router = router.route(path, allowed);
+    }
+    let is_json = [(header::CONTENT_TYPE, "application/json")];
+    router
+        .route("/openapi.json", get(move || std::future::ready((is_json, described.clone()))))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see /openapi.json for what there is"))
+}
+
+async fn answer(face: Arc<Face>, operation: &Operation, parts: &RawPathParams, request: Request) -> Response {
+    let Ok(id) = secrets::random_hex(16) else {
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_answer", "no random bytes are to be had");
+        return problem.into_response();
+    };
+    let span = tracing::info_span!("request", request = id, operation = operation.id);
+    let answered = asked(face, operation, parts, request, &id).instrument(span).await;
+    let mut response = match answered {
+        Ok(answer) => out(answer),
+        Err(problem) => problem.of_request(&id).into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn out(answer: Answer) -> Response {
+    let mut response = Response::new(match answer.content {
+        Content::Whole(text) => Body::from(text),
+        Content::Stream(body) => body,
+    });
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    if answer.is_replay {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    if answer.content_type.starts_with("text/html") {
+        let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+/// The key first, then what the key may do, then what is asked.
+async fn asked(
+    face: Arc<Face>,
+    operation: &Operation,
+    parts: &RawPathParams,
+    request: Request,
+    id: &str,
+) -> Result<Answer, Problem> {
+    let now = face.office.clock.now();
+    let key = match face.keys.of(&face.office.store, request.headers(), now).await {
+        Ok(key) => key,
+        Err(problem) if problem.status == StatusCode::UNAUTHORIZED.as_u16() => {
+            let from = face.limits.address(&request);
+            face.limits.refuse_failing(from)?;
+            face.limits.failed(from);
+            return Err(problem);
+        }
+        Err(problem) => return Err(problem),
+    };
+    face.limits.refuse_busy(&key)?;
+    face.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key.id);
+    let caller = Caller { key };
+    caller.refuse(operation.access)?;
+    let path = parts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let uri = format!("{} {}", request.method(), request.uri());
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let idempotency_key = idempotency_key(&request)?;
+    let body = if operation.method == Method::GET { Vec::new() } else { body(request).await? };
+    let asked = Asked { face, caller, request: id.to_owned(), now, path, query, body, idempotency_key, uri };
+    // Of its own: who hangs up does not stop what was begun.
+    let handled = tokio::spawn((operation.handle)(asked).in_current_span()).await;
+    handled.unwrap_or_else(|_| {
+        tracing::error!("a request panicked");
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "it failed here, and the log says why"))
+    })
+}
+
+fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+    let mut keys = request.headers().get_all(IDEMPOTENCY_KEY).iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    let refuse = |why: &str| {
+        Err(Problem::new(StatusCode::BAD_REQUEST, "idempotency_key_required", why).of_field("Idempotency-Key"))
+    };
+    if keys.next().is_some() {
+        return refuse("an Idempotency-Key comes once");
+    }
+    match key.to_str() {
+        Ok(key) => Ok(Some(key.to_owned())),
+        Err(_) => refuse("an Idempotency-Key is 1 to 255 letters, digits and signs of ASCII, without spaces"),
+    }
+}
+
+/// The whole body, if it is JSON, not too long and comes in time.
+async fn body(request: Request) -> Result<Vec<u8>, Problem> {
+    let too_long = || {
+        let detail = format!("a body has at most {LONGEST_BODY} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    };
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: usize| length > LONGEST_BODY) {
+        return Err(too_long());
+    }
+    let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or("?").to_owned());
+    let read = timeout(BODY_PATIENCE, to_bytes(request.into_body(), LONGEST_BODY)).await;
+    let body = match read {
+        Err(_) => {
+            let detail = format!("the body did not come within {} s", BODY_PATIENCE.as_secs());
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", detail));
+        }
+        Ok(Err(error))
+            if std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("limit")) =>
+        {
+            return Err(too_long());
+        }
+        Ok(Err(_)) => return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_body", "the body broke off")),
+        Ok(Ok(body)) => body,
+    };
+    let is_json =
+        |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    if !body.is_empty() && !kind.as_deref().is_some_and(is_json) {
+        let detail = "a body is JSON: send it with Content-Type: application/json";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail).of_field("Content-Type"));
+    }
+    Ok(body.to_vec())
+}

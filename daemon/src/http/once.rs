@@ -1,0 +1,161 @@
+//! Each change once: the same `Idempotency-Key` with the same request gets the first answer again, also from whoever
+//! takes over after a crash. The request is written in the transaction that changes something for it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use jobs::Office;
+use rules::AccountId;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use store::{DoneRequest, NewNote, Note, Repeatable, Tells, Told, hex};
+
+use crate::cli::books::refuse_silence;
+use crate::http::operation::{Answer, Asked, Content, Handled};
+use crate::http::problem::Problem;
+
+const LONGEST_KEY: usize = 255;
+
+/// What a handler needs to do something once.
+#[derive(Clone, Default)]
+pub struct Once {
+    repeatable: Option<Repeatable>,
+    action: &'static str,
+    /// Another try did it and died before its answer was written: what it came to is read, and nothing is done.
+    pub was_done: bool,
+    /// The note that was written with the change.
+    note: Arc<std::sync::OnceLock<Arc<Note>>>,
+}
+
+impl Once {
+    /// The office in which the change is made, with its note. `tells` says what is about to be committed.
+    pub fn office(&self, asked: &Asked, object: String, account: Option<AccountId>, tells: Option<Tells>) -> Office {
+        // What it came to is there, and only read.
+        if self.was_done {
+            return asked.face.office.clone();
+        }
+        let note = Note::new(NewNote {
+            request: asked.request.clone(),
+            at: asked.now,
+            actor: asked.caller.actor(),
+            action: self.action.to_owned(),
+            object,
+            account,
+            repeatable: self.repeatable.clone(),
+        });
+        let note = Arc::new(match tells {
+            Some(tells) => note.telling(tells),
+            None => note,
+        });
+        // A handler makes one change.
+        let note = self.note.get_or_init(|| note).clone();
+        asked.face.office.noting(note)
+    }
+
+    /// A note that keeps no answer, of what must not be kept.
+    pub fn alone(&self, asked: &Asked, object: String, account: Option<AccountId>) -> Arc<Note> {
+        Arc::new(Note::new(NewNote {
+            request: asked.request.clone(),
+            at: asked.now,
+            actor: asked.caller.actor(),
+            action: self.action.to_owned(),
+            object,
+            account,
+            repeatable: None,
+        }))
+    }
+
+    /// What is known of the object before and after the change, for the audit log.
+    pub fn tell(&self, told: Told) {
+        if let Some(note) = self.note.get() {
+            note.tell(told);
+        }
+    }
+}
+
+/// Answers a request that changes something.
+pub async fn answer<B, R, Doing, F>(
+    asked: Asked,
+    action: &'static str,
+    success: StatusCode,
+    read: impl Fn(&Asked) -> Handled<B>,
+    handle: F,
+) -> Handled<Answer>
+where
+    R: Serialize,
+    Doing: Future<Output = Handled<R>>,
+    F: Fn(Asked, B, Once) -> Doing,
+{
+    let repeatable = repeatable(&asked)?;
+    if !asked.query.is_empty() {
+        let detail = "a POST has no query: what it says stands in its body";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_input", detail).of_field("query"));
+    }
+    let store = &asked.face.office.store.clone();
+    let known = store.request_done(repeatable.key, &repeatable.idempotency_key).await?;
+    let mut once = Once { repeatable: Some(repeatable.clone()), action, ..Once::default() };
+    if let Some(known) = known {
+        match replay(&repeatable, known)? {
+            Some(answer) => return Ok(answer),
+            None => once.was_done = true,
+        }
+    }
+    let input = read(&asked)?;
+    refuse_silence(&asked.face.office).await?;
+    let handled = handle(asked, input, once.clone()).await;
+    if let Err(problem) = &handled
+        && problem.code == DONE_BEFORE
+    {
+        // Another try was faster: its answer is there, or is written right behind.
+        let known = store.request_done(repeatable.key, &repeatable.idempotency_key).await?;
+        if let Some(answer) = known.map(|known| replay(&repeatable, known)).transpose()?.flatten() {
+            return Ok(answer);
+        }
+        let detail = "the same request is being done just now: ask again for its answer";
+        return Err(Problem::new(StatusCode::CONFLICT, "request_in_progress", detail).after(1));
+    }
+    // As it was told with the commit: that is what a later try gets as well.
+    if let Some((status, body)) = once.note.get().and_then(|note| note.answer()) {
+        return Ok(told(status, body, false));
+    }
+    let body = serde_json::to_string(&handled?).unwrap_or_default();
+    if once.was_done || once.note.get().is_some() {
+        store.request_answer(&repeatable, (success.as_u16(), &body)).await?;
+    }
+    Ok(told(success.as_u16(), body, false))
+}
+
+pub const DONE_BEFORE: &str = "done_before";
+
+fn told(status: u16, body: String, is_replay: bool) -> Answer {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content_type = if status.is_success() { "application/json" } else { "application/problem+json" };
+    Answer { status, content_type, content: Content::Whole(body), is_replay }
+}
+
+/// The answer that was given, if it is the same request.
+fn replay(repeatable: &Repeatable, known: DoneRequest) -> Handled<Option<Answer>> {
+    if known.digest != repeatable.digest {
+        let detail = "this Idempotency-Key came with another request before: give each request a key of its own";
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail);
+        return Err(problem.of_field("Idempotency-Key"));
+    }
+    Ok(known.answer.map(|(status, body)| told(status, body, true)))
+}
+
+fn repeatable(asked: &Asked) -> Handled<Repeatable> {
+    let refuse = |why: &str| {
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "idempotency_key_required", why);
+        Err(problem.of_field("Idempotency-Key"))
+    };
+    let Some(key) = &asked.idempotency_key else {
+        return refuse("a POST needs an Idempotency-Key, a text of your own for this one request, like a UUID");
+    };
+    let is_visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !(1..=LONGEST_KEY).contains(&key.len()) || !is_visible {
+        return refuse("an Idempotency-Key is 1 to 255 letters, digits and signs of ASCII, without spaces");
+    }
+    let digest = Sha256::new().chain_update(&asked.uri).chain_update([0]).chain_update(&asked.body).finalize();
+    Ok(Repeatable { key: asked.caller.key.id, idempotency_key: key.clone(), digest: hex(&digest) })
+}

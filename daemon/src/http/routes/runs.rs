@@ -1,0 +1,205 @@
+//! Runs: what was done, what is under way, and what is held.
+
+use std::time::Duration;
+
+use ::jobs::release as release_run;
+use axum::body::Body;
+use axum::http::StatusCode;
+use futures_util::stream;
+use rules::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{Run, RunId, RunState, Store, Told};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+use crate::cli::runs::{open_again, progress, run_json};
+use crate::http::access::Access;
+use crate::http::operation::{Answer, Call, Handled, Nothing, Operation, get, page, post};
+use crate::http::problem::Problem;
+use crate::http::routes::finding::limit;
+use crate::http::words::Line;
+
+/// How often who watches a run is told how far it is.
+const EACH: Duration = Duration::from_secs(1);
+
+pub fn operations() -> Vec<Operation> {
+    use Access::{Operates, Watches};
+    const OK: StatusCode = StatusCode::OK;
+    vec![
+        get(("listRuns", "/v1/runs", Watches, "List runs, the newest first"), list),
+        get(("showRun", "/v1/runs/{run}", Watches, "Show a run"), show),
+        page(
+            (
+                "watchRun",
+                "/v1/runs/{run}/progress",
+                Watches,
+                "Tell how far a run is, each second until it ends, as server-sent events",
+            ),
+            "text/event-stream",
+            watch,
+        ),
+        post(("releaseRun", "/v1/runs/{run}/release", Operates, "Let a held run go on"), OK, release),
+        post(
+            (
+                "cancelRun",
+                "/v1/runs/{run}/cancel",
+                Operates,
+                "Take back a run that somebody asked for and that has not begun",
+            ),
+            OK,
+            cancel,
+        ),
+        post(
+            ("retryRun", "/v1/runs/{run}/retry", Operates, "Do again what a run failed at"),
+            StatusCode::CREATED,
+            retry,
+        ),
+    ]
+}
+
+/// A run and how far it is.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct RunView(Value);
+
+impl PartialSchema for RunView {
+    fn schema() -> RefOr<Schema> {
+        let about = "A run: `run`, `job`, `slot`, `state`, `total` and `done` accounts, `moved` amounts, `counts`";
+        ObjectBuilder::new().schema_type(Type::Object).description(Some(about)).into()
+    }
+}
+
+impl ToSchema for RunView {}
+
+pub async fn view(store: &Store, run: &Run) -> Handled<RunView> {
+    Ok(RunView(run_json(run, progress(store, run).await?)))
+}
+
+async fn find<I>(call: &Call<I>) -> Handled<Run> {
+    let text = call.part("run");
+    let missing = || Problem::not_found("run", &text.chars().take(64).collect::<String>());
+    let id: i64 = text.parse().map_err(|_| missing())?;
+    call.face.office.store.run(RunId(id)).await?.ok_or_else(missing)
+}
+
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// Only of this job
+    job: Option<String>,
+    /// How many at most, 1 to 1000; 50 if not given
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Runs {
+    runs: Vec<RunView>,
+    as_of: String,
+}
+
+async fn list(call: Call<ListQuery>) -> Handled<Runs> {
+    let most = limit(call.input.limit.as_deref())?;
+    if let Some(job) = call.input.job.as_deref().filter(|job| ::jobs::job(job).is_none()) {
+        return Err(Problem::not_found("job", &job.chars().take(64).collect::<String>()));
+    }
+    let store = &call.face.office.store;
+    let mut runs = Vec::new();
+    for run in store.runs(call.input.job.as_deref(), most).await? {
+        runs.push(view(store, &run).await?);
+    }
+    Ok(Runs { runs, as_of: call.now.to_string() })
+}
+
+async fn show(call: Call<Nothing>) -> Handled<RunView> {
+    view(&call.face.office.store, &find(&call).await?).await
+}
+
+async fn watch(call: Call<Nothing>) -> Handled<Answer> {
+    let (id, store) = (find(&call).await?.id, call.face.office.store.clone());
+    let told = stream::unfold((store, false, true), move |(store, ended, first)| async move {
+        if ended {
+            return None;
+        }
+        if !first {
+            tokio::time::sleep(EACH).await;
+        }
+        let (event, ended) = match far(&store, id).await {
+            Ok((run, ended)) => (format!("event: progress\ndata: {run}\n\n"), ended),
+            Err(problem) => (format!("event: problem\ndata: {}\n\n", problem.text()), true),
+        };
+        Some((Ok::<_, std::convert::Infallible>(event), (store, ended, false)))
+    });
+    Ok(Answer::events(Body::from_stream(told)))
+}
+
+/// How far it is, and whether it is over.
+async fn far(store: &Store, id: RunId) -> Handled<(Value, bool)> {
+    let run = store.run(id).await?.ok_or_else(|| Problem::not_found("run", &id.0.to_string()))?;
+    let RunView(json) = view(store, &run).await?;
+    Ok((json, run.finished_at.is_some()))
+}
+
+async fn release(call: Call<Nothing>) -> Handled<RunView> {
+    let (run, office) = (find(&call).await?, &call.face.office);
+    let now = office.clock.trusted().map_err(::jobs::JobError::from)?;
+    if !call.once.was_done {
+        if run.state != RunState::Held {
+            let why = format!("run {} is {}, not held", run.id.0, run.state.name());
+            return Err(Problem::refused("invalid_state", &why));
+        }
+        let noting = call.once.office(&call, format!("run {}", run.id.0), None, None);
+        call.once.tell(Told {
+            before: run.held_for.as_ref().map(|why| json!({ "held_for": why }).to_string()),
+            ..Told::default()
+        });
+        if release_run(&noting, &run, &call.caller.actor(), now).await?.is_none() {
+            return Err(Problem::refused("invalid_state", "somebody released it meanwhile"));
+        }
+    }
+    view(&office.store, &find(&call).await?).await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CancelRun {
+    reason: Line,
+}
+
+async fn cancel(call: Call<CancelRun>) -> Handled<RunView> {
+    let (run, office, Line(reason)) = (find(&call).await?, &call.face.office, &call.input.reason);
+    if !call.once.was_done {
+        if run.slot.is_some() || run.asked_by == ::jobs::SCHEDULE {
+            let why = "the schedule opened it: pause its job instead, which loses nothing";
+            return Err(Problem::refused("invalid_state", why));
+        }
+        let noting = call.once.office(&call, format!("run {}", run.id.0), None, None);
+        call.once.tell(Told { after: Some(json!({ "reason": reason }).to_string()), ..Told::default() });
+        if !noting.store.run_cancel(run.id, &call.caller.actor(), reason, call.now).await? {
+            let why = format!("run {} is {}: only what has not begun can be cancelled", run.id.0, run.state.name());
+            return Err(Problem::refused("invalid_state", &why));
+        }
+    }
+    view(&office.store, &find(&call).await?).await
+}
+
+async fn retry(call: Call<Nothing>) -> Handled<RunView> {
+    let (old, office) = (find(&call).await?, &call.face.office);
+    if call.once.was_done {
+        let runs = office.store.runs(Some(&old.job), 100).await?;
+        let again = runs.iter().find(|run| run.retry_of == Some(old.id));
+        return view(&office.store, again.ok_or_else(|| Problem::not_found("run", &old.job))?).await;
+    }
+    let parked = old.counts.get("parked").is_some_and(|parked| *parked > 0);
+    if old.state != RunState::Failed && !parked {
+        let why = format!("run {} is {} and parked nobody: there is nothing to retry", old.id.0, old.state.name());
+        return Err(Problem::refused("invalid_state", &why));
+    }
+    let _: Timestamp = office.clock.trusted().map_err(::jobs::JobError::from)?;
+    let noting = call.once.office(&call, format!("run {}", old.id.0), None, None);
+    let run = open_again(&noting, &old, &call.caller.actor()).await?;
+    view(&office.store, &run).await
+}

@@ -1,0 +1,265 @@
+//! What a request is and what it brought about, written in the transaction that changes something for it: so it is
+//! known whether it was done, whoever dies, and who did it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rules::{AccountId, Changes, Timestamp};
+
+use crate::keys::KeyId;
+use crate::sql::{self, Transaction};
+use crate::{Result, Store, StoreError};
+
+/// A request that may come again: by whose key, as what, and the digest of all that it says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Repeatable {
+    pub key: KeyId,
+    pub idempotency_key: String,
+    pub digest: String,
+}
+
+/// What became of a request, as far as it is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Told {
+    pub result: String,
+    /// The object before and after, as JSON.
+    pub before: Option<String>,
+    pub after: Option<String>,
+    /// Status and body of the answer.
+    pub answer: Option<(u16, String)>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self { result: "done".to_owned(), before: None, after: None, answer: None }
+    }
+}
+
+/// Says what is about to be committed.
+pub type Tells = Box<dyn Fn(&Changes) -> Told + Send + Sync>;
+
+/// A request. A store that has one ([`Store::noting`]) writes it with the first transaction that commits.
+pub struct Note {
+    /// Its id, of this try alone.
+    pub request: String,
+    pub at: Timestamp,
+    pub actor: String,
+    pub action: String,
+    pub object: String,
+    pub account: Option<AccountId>,
+    pub repeatable: Option<Repeatable>,
+    tells: Mutex<Option<Tells>>,
+    told: Mutex<Told>,
+    /// What was told is so: it was committed.
+    stands: AtomicBool,
+}
+
+impl fmt::Debug for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Note").field("request", &self.request).field("action", &self.action).finish_non_exhaustive()
+    }
+}
+
+/// What a note is of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewNote {
+    pub request: String,
+    pub at: Timestamp,
+    pub actor: String,
+    pub action: String,
+    pub object: String,
+    pub account: Option<AccountId>,
+    pub repeatable: Option<Repeatable>,
+}
+
+impl Note {
+    pub fn new(new: NewNote) -> Self {
+        let NewNote { request, at, actor, action, object, account, repeatable } = new;
+        Self {
+            request,
+            at,
+            actor,
+            action,
+            object,
+            account,
+            repeatable,
+            tells: Mutex::default(),
+            told: Mutex::default(),
+            stands: AtomicBool::new(false),
+        }
+    }
+
+    /// The same, told from the decision that is about to be committed.
+    #[must_use]
+    pub fn telling(self, tells: impl Fn(&Changes) -> Told + Send + Sync + 'static) -> Self {
+        self.tell_by(tells);
+        self
+    }
+
+    fn tell_by(&self, tells: impl Fn(&Changes) -> Told + Send + Sync + 'static) {
+        *self.tells.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tells));
+    }
+
+    /// What is known by now.
+    pub fn tell(&self, told: Told) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+    }
+
+    pub fn told(&self) -> Told {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The answer, once what it tells of is committed.
+    pub fn answer(&self) -> Option<(u16, String)> {
+        self.told().answer.filter(|_| self.stands.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn stands(&self) {
+        self.stands.store(true, Ordering::SeqCst);
+    }
+
+    /// Once in each transaction: of the first that commits it stays.
+    pub(crate) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
+        let told = self.told();
+        if let Some(repeatable) = &self.repeatable {
+            self.claim(transaction, repeatable, told.answer.as_ref()).await?;
+        }
+        sql::query(
+            "insert into audit_log (at, actor, request, action, object, account_id, result, before, after)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (request) do nothing",
+        )
+        .bind(self.at.secs())
+        .bind(&self.actor)
+        .bind(&self.request)
+        .bind(&self.action)
+        .bind(&self.object)
+        .bind(self.account.map(|account| account.0))
+        .bind(told.result)
+        .bind(told.before)
+        .bind(told.after)
+        .execute(transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// The request is this try's, or another one did it.
+    async fn claim(
+        &self,
+        transaction: &mut Transaction,
+        Repeatable { key, idempotency_key, digest }: &Repeatable,
+        answer: Option<&(u16, String)>,
+    ) -> Result<()> {
+        let (status, body) = answer.map(|(status, body)| (i64::from(*status), body.as_str())).unzip();
+        let written = sql::query(
+            "insert into requests (key_id, idempotency_key, digest, attempt, at, status, answer)
+            values ($1, $2, $3, $4, $5, $6, $7) on conflict (key_id, idempotency_key) do nothing",
+        )
+        .bind(key.0)
+        .bind(idempotency_key)
+        .bind(digest)
+        .bind(&self.request)
+        .bind(self.at.secs())
+        .bind(status)
+        .bind(body)
+        .execute(&mut *transaction)
+        .await?;
+        if written > 0 {
+            return Ok(());
+        }
+        let attempt: Option<String> =
+            sql::query_scalar("select attempt from requests where key_id = $1 and idempotency_key = $2")
+                .bind(key.0)
+                .bind(idempotency_key)
+                .fetch_optional(transaction)
+                .await?;
+        if attempt.as_deref() == Some(&self.request) { Ok(()) } else { Err(StoreError::DoneBefore) }
+    }
+}
+
+/// A request that was done before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DoneRequest {
+    pub digest: String,
+    pub attempt: String,
+    /// None where whoever did it died before it was written.
+    pub answer: Option<(u16, String)>,
+}
+
+impl Store {
+    /// Tells the note of this store, if it has one, what is about to be committed.
+    pub fn tell_note(&self, changes: &Changes) {
+        let Some(note) = &self.note else { return };
+        let tells = note.tells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tells) = &*tells {
+            note.tell(tells(changes));
+        }
+    }
+
+    /// What became of the request of this store's note, if it has one.
+    pub fn note_result(&self, result: &str) {
+        if let Some(note) = &self.note {
+            note.tell(Told { result: result.to_owned(), ..note.told() });
+        }
+    }
+
+    /// Has the note of this store, if it has one that says nothing yet, be told by this.
+    pub fn tell_note_by(&self, tells: impl Fn(&Changes) -> Told + Send + Sync + 'static) {
+        if let Some(note) = &self.note
+            && note.tells.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        {
+            note.tell_by(tells);
+        }
+    }
+
+    /// Keeps a note of what changed nothing, like a refusal.
+    pub async fn note_alone(&self, note: &Note) -> Result<()> {
+        let mut transaction = self.write_beside().await?;
+        note.write(&mut transaction).await?;
+        transaction.commit().await
+    }
+
+    pub async fn request_done(&self, key: KeyId, idempotency_key: &str) -> Result<Option<DoneRequest>> {
+        let row: Option<(String, String, Option<i64>, Option<String>)> = sql::query_as(
+            "select digest, attempt, status, answer from requests where key_id = $1 and idempotency_key = $2",
+        )
+        .bind(key.0)
+        .bind(idempotency_key)
+        .fetch_optional(self.readers())
+        .await?;
+        Ok(row.map(|(digest, attempt, status, answer)| {
+            let status = status.and_then(|status| u16::try_from(status).ok());
+            DoneRequest { digest, attempt, answer: status.zip(answer) }
+        }))
+    }
+
+    /// Writes the answer of a request that has none; the one that stands then.
+    pub async fn request_answer(&self, repeatable: &Repeatable, (status, body): (u16, &str)) -> Result<()> {
+        sql::query(
+            "update requests set status = $3, answer = $4
+            where key_id = $1 and idempotency_key = $2 and status is null",
+        )
+        .bind(repeatable.key.0)
+        .bind(&repeatable.idempotency_key)
+        .bind(i64::from(status))
+        .bind(body)
+        .execute(self.writer()?)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets requests from before a second; how many.
+    pub async fn requests_forget(&self, before: Timestamp, most: u32) -> Result<u64> {
+        let mut transaction = self.write_beside().await?;
+        let forgotten = sql::query(
+            "delete from requests where (key_id, idempotency_key) in (
+                select key_id, idempotency_key from requests where at < $1 order by at limit $2)",
+        )
+        .bind(before.secs())
+        .bind(i64::from(most))
+        .execute(&mut transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(forgotten)
+    }
+}
