@@ -41,14 +41,7 @@ pub type Tells = Box<dyn Fn(&Changes) -> Told + Send + Sync>;
 
 /// A request. A store that has one ([`Store::noting`]) writes it with the first transaction that commits.
 pub struct Note {
-    /// Its id, of this try alone.
-    pub request: String,
-    pub at: Timestamp,
-    pub actor: String,
-    pub action: String,
-    pub object: String,
-    pub account: Option<AccountId>,
-    pub repeatable: Option<Repeatable>,
+    of: NewNote,
     tells: Mutex<Option<Tells>>,
     told: Mutex<Told>,
     /// What was told is so: it was committed.
@@ -57,13 +50,17 @@ pub struct Note {
 
 impl fmt::Debug for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Note").field("request", &self.request).field("action", &self.action).finish_non_exhaustive()
+        f.debug_struct("Note")
+            .field("request", &self.of.request)
+            .field("action", &self.of.action)
+            .finish_non_exhaustive()
     }
 }
 
 /// What a note is of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewNote {
+    /// The request's id, of this try alone.
     pub request: String,
     pub at: Timestamp,
     pub actor: String,
@@ -74,20 +71,8 @@ pub struct NewNote {
 }
 
 impl Note {
-    pub fn new(new: NewNote) -> Self {
-        let NewNote { request, at, actor, action, object, account, repeatable } = new;
-        Self {
-            request,
-            at,
-            actor,
-            action,
-            object,
-            account,
-            repeatable,
-            tells: Mutex::default(),
-            told: Mutex::default(),
-            stands: AtomicBool::new(false),
-        }
+    pub fn new(of: NewNote) -> Self {
+        Self { of, tells: Mutex::default(), told: Mutex::default(), stands: AtomicBool::new(false) }
     }
 
     /// The same, told from the decision that is about to be committed.
@@ -122,19 +107,19 @@ impl Note {
     /// Once in each transaction: of the first that commits it stays.
     pub(crate) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
         let told = self.told();
-        if let Some(repeatable) = &self.repeatable {
+        if let Some(repeatable) = &self.of.repeatable {
             self.claim(transaction, repeatable, told.answer.as_ref()).await?;
         }
         sql::query(
             "insert into audit_log (at, actor, request, action, object, account_id, result, before, after)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (request) do nothing",
         )
-        .bind(self.at.secs())
-        .bind(&self.actor)
-        .bind(&self.request)
-        .bind(&self.action)
-        .bind(&self.object)
-        .bind(self.account.map(|account| account.0))
+        .bind(self.of.at.secs())
+        .bind(&self.of.actor)
+        .bind(&self.of.request)
+        .bind(&self.of.action)
+        .bind(&self.of.object)
+        .bind(self.of.account.map(|account| account.0))
         .bind(told.result)
         .bind(told.before)
         .bind(told.after)
@@ -158,8 +143,8 @@ impl Note {
         .bind(key.0)
         .bind(idempotency_key)
         .bind(digest)
-        .bind(&self.request)
-        .bind(self.at.secs())
+        .bind(&self.of.request)
+        .bind(self.of.at.secs())
         .bind(status)
         .bind(body)
         .execute(&mut *transaction)
@@ -173,7 +158,7 @@ impl Note {
                 .bind(idempotency_key)
                 .fetch_optional(transaction)
                 .await?;
-        if attempt.as_deref() == Some(&self.request) { Ok(()) } else { Err(StoreError::DoneBefore) }
+        if attempt.as_deref() == Some(&self.of.request) { Ok(()) } else { Err(StoreError::DoneBefore) }
     }
 }
 

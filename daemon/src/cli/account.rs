@@ -16,6 +16,7 @@ use crate::cli::rows::{
 };
 use crate::cli::{DONE, Format, LIMIT, LIMIT_MAX};
 use crate::input::arguments;
+use crate::input::choices::AccountState;
 
 /// What was refused last, of an account that is shown.
 const REFUSALS: u32 = 5;
@@ -147,20 +148,13 @@ struct OpenArgs {
 struct ListArgs {
     /// Only in this state
     #[arg(long, value_enum)]
-    state: Option<State>,
+    state: Option<AccountState>,
     /// Those behind this name: the next page
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     after: String,
     /// How many at most
     #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=LIMIT_MAX))]
     limit: u32,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum State {
-    Active,
-    Suspended,
-    Closed,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -268,11 +262,7 @@ async fn show(books: &Books, name: &str) -> anyhow::Result<(Value, String)> {
 }
 
 async fn list(store: &Store, args: &ListArgs) -> anyhow::Result<(Value, String)> {
-    let state = args.state.map(|state| match state {
-        State::Active => "active",
-        State::Suspended => "suspended",
-        State::Closed => "closed",
-    });
+    let state = args.state.map(AccountState::name);
     let mut rows = store.accounts_page(state, &args.after, args.limit + 1).await?;
     let next = behind(&mut rows, args.limit).map(|last| last.name.clone());
     let json: Vec<Value> = rows.iter().map(account_row_json).collect();

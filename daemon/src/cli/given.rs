@@ -29,6 +29,11 @@ pub fn keep(matches: &ArgMatches) {
 /// The same books, in whose audit log the command is written with the first change that it makes.
 pub fn noting(store: &Store) -> anyhow::Result<Store> {
     let (action, object) = GIVEN.get().cloned().unwrap_or_default();
+    noting_as(store, action, object)
+}
+
+/// The same under another name.
+pub fn noting_as(store: &Store, action: String, object: String) -> anyhow::Result<Store> {
     let (request, at, actor) = (random_hex(16)?, ::jobs::Clock::system().now(), author());
     let note = Note::new(NewNote { request, at, actor, action, object, account: None, repeatable: None });
     Ok(store.noting(Arc::new(note)))

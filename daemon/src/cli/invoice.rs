@@ -1,9 +1,9 @@
 //! `bursar invoices`.
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use rules::{AccountId, Action, Buyer, DocumentPolicy, InvoiceNumber};
 use serde_json::{Value, json};
-use store::{InvoiceRow, InvoiceState, Store};
+use store::{InvoiceRow, Store};
 
 use crate::cli::act::act_or_preview;
 use crate::cli::author::author;
@@ -12,6 +12,7 @@ use crate::cli::printed;
 use crate::cli::reference::{self, Reference, Referred};
 use crate::cli::rows::{self, behind, invoice_json, invoice_state, invoices_table, more, written};
 use crate::cli::{DONE, Format, LIMIT, LIMIT_MAX};
+use crate::input::choices::InvoiceState;
 use crate::input::{BadInput, arguments};
 use crate::tables::{or_dash, table};
 use crate::view::LineView;
@@ -124,20 +125,13 @@ struct ListArgs {
     account: Option<String>,
     /// Only in this state; an overdue one is open as well
     #[arg(long, value_enum)]
-    state: Option<State>,
+    state: Option<InvoiceState>,
     /// Those behind this one: the next page
     #[arg(long, value_name = "INVOICE")]
     after: Option<String>,
     /// How many at most
     #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=LIMIT_MAX))]
     limit: u32,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum State {
-    Open,
-    Overdue,
-    Paid,
 }
 
 pub async fn run(args: InvoiceArgs) -> anyhow::Result<u8> {
@@ -166,11 +160,6 @@ async fn list(books: &Books, args: &ListArgs) -> anyhow::Result<(Value, String)>
         Some(name) => Some(books::account(store, name).await?),
         None => None,
     };
-    let state = args.state.map(|state| match state {
-        State::Open => InvoiceState::Open,
-        State::Overdue => InvoiceState::Overdue,
-        State::Paid => InvoiceState::Paid,
-    });
     let after = match &args.after {
         None => (AccountId(i64::MIN), 0),
         Some(text) => match printed::find(store, text).await? {
@@ -178,7 +167,7 @@ async fn list(books: &Books, args: &ListArgs) -> anyhow::Result<(Value, String)>
             (_, other) => return Err(BadInput(format!("--after {other}: it is an invoice, like ann/i3")).into()),
         },
     };
-    let mut rows = store.invoices_page(of, state, after, args.limit + 1).await?;
+    let mut rows = store.invoices_page(of, args.state.map(Into::into), after, args.limit + 1).await?;
     let next = behind(&mut rows, args.limit).map(|last| reference::invoice(&last.account, last.number));
     let json: Vec<Value> = rows.iter().map(|row| invoice_json(row, &documents)).collect();
     let text = if rows.is_empty() { "No invoices.".to_owned() } else { invoices_table(&rows, &documents) };

@@ -22,7 +22,7 @@ const STRIP: u32 = 7;
 const NAMED: u32 = 20;
 
 /// For how long ahead a run can be asked for.
-const DAYS_AHEAD: u32 = 366;
+pub const DAYS_AHEAD: u32 = 366;
 
 #[derive(clap::Args)]
 pub struct JobsArgs {

@@ -3,13 +3,14 @@
 use clap::{Subcommand, ValueEnum};
 use rules::Timestamp;
 use serde_json::json;
-use store::{ApiKey, KeyScope, NewKey, NewNote, Note};
+use store::{ApiKey, KeyScope, NewKey};
 
 use crate::cli::author::author;
 use crate::cli::books::Books;
+use crate::cli::given;
 use crate::cli::rows::written;
 use crate::cli::{DONE, Format};
-use crate::http::secrets::{self, Secret};
+use crate::http::secrets::Secret;
 use crate::input::{BadInput, arguments};
 use crate::tables::{or_dash, table};
 
@@ -75,12 +76,7 @@ pub async fn run(args: KeysArgs) -> anyhow::Result<u8> {
         _ => args.books.store_for_changes().await?,
     };
     let now = ::jobs::Clock::system().now();
-    let noting = |action: &str, object: String| {
-        let request = secrets::random_hex(16)?;
-        let (actor, action) = (author(), action.to_owned());
-        let new = NewNote { request, at: now, actor, action, object, account: None, repeatable: None };
-        anyhow::Ok(store.noting(std::sync::Arc::new(Note::new(new))))
-    };
+    let noting = |action: &str, object: String| given::noting_as(&store, action.to_owned(), object);
     match args.command {
         KeysCommand::Create { name, scope, expires } => {
             if let Some(expires) = expires.filter(|expires| *expires <= now) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use rules::{Action, CancelWhen, Mode, OrderChange, Quantity, Timestamp, retention_end};
 use serde_json::{Value, json};
 use store::{ServiceFilter, ServiceRow, Store};
@@ -16,6 +16,7 @@ use crate::cli::rows::{
     written,
 };
 use crate::cli::{DONE, Format, LIMIT, LIMIT_MAX};
+use crate::input::choices::{ServiceMode, ServiceState};
 use crate::input::{BadInput, arguments};
 
 #[derive(clap::Args)]
@@ -187,38 +188,16 @@ struct ListArgs {
     account: Option<String>,
     /// Only in this state
     #[arg(long, value_enum)]
-    state: Option<State>,
+    state: Option<ServiceState>,
     /// Only of this mode
     #[arg(long, value_enum)]
-    mode: Option<ModeName>,
+    mode: Option<ServiceMode>,
     /// Those behind this name: the next page
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     after: String,
     /// How many at most
     #[arg(long, default_value_t = LIMIT, value_parser = clap::value_parser!(u32).range(1..=LIMIT_MAX))]
     limit: u32,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum State {
-    Enabled,
-    Disabled,
-    Deleted,
-    Active,
-    Suspended,
-    Cancelled,
-    RemovalQueued,
-    Removed,
-    Terminated,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum ModeName {
-    Daily,
-    Term,
-    Monthly,
-    Hourly,
 }
 
 pub async fn run(args: ServiceArgs) -> anyhow::Result<u8> {
@@ -328,19 +307,8 @@ async fn list(store: &Store, args: &ListArgs) -> anyhow::Result<(Value, String)>
         Some(name) => Some(books::account(store, name).await?),
         None => None,
     };
-    let state = args.state.and_then(|state| state.to_possible_value());
-    let mode = args.mode.map(|mode| match mode {
-        ModeName::Daily => Mode::Daily,
-        ModeName::Term => Mode::Term,
-        ModeName::Monthly => Mode::Monthly,
-        ModeName::Hourly => Mode::Hourly,
-    });
-    let filter = ServiceFilter {
-        account,
-        state: state.as_ref().map(clap::builder::PossibleValue::get_name),
-        mode,
-        shown_only: false,
-    };
+    let (state, mode) = (args.state.map(ServiceState::name), args.mode.map(Mode::from));
+    let filter = ServiceFilter { account, state, mode, shown_only: false };
     let mut rows = store.services_page(&filter, &args.after, args.limit + 1).await?;
     let next = behind(&mut rows, args.limit).map(|last| last.service.name.clone());
     let json: Vec<Value> = rows.iter().map(service_json).collect();

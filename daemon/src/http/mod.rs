@@ -40,6 +40,7 @@ use crate::http::access::Caller;
 use crate::http::ids::Ids;
 use crate::http::keys::KnownKeys;
 use crate::http::limits::Limits;
+use crate::http::once::AN_IDEMPOTENCY_KEY;
 use crate::http::operation::{Answer, Asked, Content, Operation};
 use crate::http::problem::Problem;
 
@@ -193,15 +194,12 @@ async fn asked(
 fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY).iter();
     let Some(key) = keys.next() else { return Ok(None) };
-    let refuse = |why: &str| {
-        Err(Problem::new(StatusCode::BAD_REQUEST, "idempotency_key_required", why).of_field("Idempotency-Key"))
-    };
     if keys.next().is_some() {
-        return refuse("an Idempotency-Key comes once");
+        return Err(Problem::bad_idempotency_key("an Idempotency-Key comes once"));
     }
     match key.to_str() {
         Ok(key) => Ok(Some(key.to_owned())),
-        Err(_) => refuse("an Idempotency-Key is 1 to 255 letters, digits and signs of ASCII, without spaces"),
+        Err(_) => Err(Problem::bad_idempotency_key(AN_IDEMPOTENCY_KEY)),
     }
 }
 

@@ -16,6 +16,8 @@ use crate::http::operation::{Answer, Asked, Content, Handled};
 use crate::http::problem::Problem;
 
 const LONGEST_KEY: usize = 255;
+pub const AN_IDEMPOTENCY_KEY: &str =
+    "an Idempotency-Key is 1 to 255 letters, digits and signs of ASCII, without spaces";
 
 /// What a handler needs to do something once.
 #[derive(Clone, Default)]
@@ -35,15 +37,7 @@ impl Once {
         if self.was_done {
             return asked.face.office.clone();
         }
-        let note = Note::new(NewNote {
-            request: asked.request.clone(),
-            at: asked.now,
-            actor: asked.caller.actor(),
-            action: self.action.to_owned(),
-            object,
-            account,
-            repeatable: self.repeatable.clone(),
-        });
+        let note = self.new_note(asked, object, account, self.repeatable.clone());
         let note = Arc::new(match tells {
             Some(tells) => note.telling(tells),
             None => note,
@@ -55,15 +49,25 @@ impl Once {
 
     /// A note that keeps no answer, of what must not be kept.
     pub fn alone(&self, asked: &Asked, object: String, account: Option<AccountId>) -> Arc<Note> {
-        Arc::new(Note::new(NewNote {
+        Arc::new(self.new_note(asked, object, account, None))
+    }
+
+    fn new_note(
+        &self,
+        asked: &Asked,
+        object: String,
+        account: Option<AccountId>,
+        repeatable: Option<Repeatable>,
+    ) -> Note {
+        Note::new(NewNote {
             request: asked.request.clone(),
             at: asked.now,
             actor: asked.caller.actor(),
             action: self.action.to_owned(),
             object,
             account,
-            repeatable: None,
-        }))
+            repeatable,
+        })
     }
 
     /// What is known of the object before and after the change, for the audit log.
@@ -145,16 +149,13 @@ fn replay(repeatable: &Repeatable, known: DoneRequest) -> Handled<Option<Answer>
 }
 
 fn repeatable(asked: &Asked) -> Handled<Repeatable> {
-    let refuse = |why: &str| {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "idempotency_key_required", why);
-        Err(problem.of_field("Idempotency-Key"))
-    };
     let Some(key) = &asked.idempotency_key else {
-        return refuse("a POST needs an Idempotency-Key, a text of your own for this one request, like a UUID");
+        let why = "a POST needs an Idempotency-Key, a text of your own for this one request, like a UUID";
+        return Err(Problem::bad_idempotency_key(why));
     };
     let is_visible = key.bytes().all(|byte| byte.is_ascii_graphic());
     if !(1..=LONGEST_KEY).contains(&key.len()) || !is_visible {
-        return refuse("an Idempotency-Key is 1 to 255 letters, digits and signs of ASCII, without spaces");
+        return Err(Problem::bad_idempotency_key(AN_IDEMPOTENCY_KEY));
     }
     let digest = Sha256::new().chain_update(&asked.uri).chain_update([0]).chain_update(&asked.body).finalize();
     Ok(Repeatable { key: asked.caller.key.id, idempotency_key: key.clone(), digest: hex(&digest) })

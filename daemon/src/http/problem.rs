@@ -70,7 +70,14 @@ impl Problem {
 
     /// What is missing, or is another account's: both look the same.
     pub fn not_found(what: &str, name: &str) -> Self {
+        const LONGEST: usize = 64;
+        // Of what is told back, the beginning.
+        let name: String = name.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect();
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {what} `{name}`")).of_field(what)
+    }
+
+    pub fn bad_idempotency_key(why: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "idempotency_key_required", why).of_field("Idempotency-Key")
     }
 
     /// A field that is not what it should be.

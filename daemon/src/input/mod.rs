@@ -5,6 +5,7 @@
 
 pub mod arguments;
 mod arrivals;
+pub mod choices;
 mod chronicle;
 mod config;
 pub mod customer;

@@ -19,6 +19,7 @@ use crate::http::problem::Problem;
 use crate::http::routes::acting;
 use crate::http::routes::finding::limit;
 use crate::http::words::{Amount, Code, Line, Name, SignedAmount};
+use crate::input::choices::AccountState;
 use crate::input::{BadInput, customer};
 use crate::view::{AccountSummary, AccountView, ChangeView, DepositView};
 
@@ -89,14 +90,6 @@ struct ListQuery {
     limit: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum AccountState {
-    Active,
-    Suspended,
-    Closed,
-}
-
 #[derive(Serialize, ToSchema)]
 struct AccountPage {
     accounts: Vec<AccountSummary>,
@@ -107,11 +100,7 @@ struct AccountPage {
 
 async fn list(call: Call<ListQuery>) -> Handled<AccountPage> {
     let most = limit(call.input.limit.as_deref())?;
-    let state = call.input.state.map(|state| match state {
-        AccountState::Active => "active",
-        AccountState::Suspended => "suspended",
-        AccountState::Closed => "closed",
-    });
+    let state = call.input.state.map(AccountState::name);
     let after = call.input.after.as_ref().map_or("", |name| name.0.as_str());
     let mut rows = call.face.office.store.accounts_page(state, after, most + 1).await?;
     let next = behind(&mut rows, most).map(|row| row.name.clone());
@@ -145,7 +134,7 @@ async fn open(call: Call<OpenAccount>) -> Handled<AccountView> {
         call.once.tell(Told { after: Some(after.to_string()), ..Told::default() });
         let currency = currency.as_ref().map(|code| code.0);
         let new = NewAccount { name: name.clone(), currency, trial, resume_on_deposit, card: None };
-        noting.open_account(new, office.clock.trusted().map_err(::jobs::JobError::from)?).await?;
+        noting.open_account(new, call.trusted_now()?).await?;
     }
     let (id, _) = call.account_called(&name).await?;
     Ok(call.account_view(id, AccountView::of(&act::load(office, id, None).await?)))
@@ -239,8 +228,7 @@ struct Deposit {
 
 async fn pay(call: Call<Deposit>) -> Handled<DepositView> {
     let (id, name) = call.account().await?;
-    let office = &call.face.office;
-    office.clock.trusted().map_err(::jobs::JobError::from)?;
+    call.trusted_now()?;
     let Deposit { amount: Amount(amount), reference: Line(reference) } = &call.input;
     let noting = call.once.office(&call, format!("account {name} deposit {reference}"), Some(id), None);
     let after = json!({ "amount": amount.to_string(), "reference": reference }).to_string();

@@ -1,6 +1,6 @@
 //! What a path names: by its public id or by its own name. What is another account's looks as if it were not there.
 
-use rules::AccountId;
+use rules::{AccountId, Timestamp};
 use serde::Deserialize;
 use store::{InvoiceRow, ServiceRow};
 use utoipa::IntoParams;
@@ -39,6 +39,11 @@ pub fn limit(given: Option<&str>) -> Handled<u32> {
 }
 
 impl Asked {
+    /// The second to change something at, unless the clock is in doubt.
+    pub fn trusted_now(&self) -> Handled<Timestamp> {
+        Ok(self.face.office.clock.trusted().map_err(::jobs::JobError::from)?)
+    }
+
     /// The account that the path names, if it is the caller's to see: its id and name.
     pub async fn account(&self) -> Handled<(AccountId, String)> {
         self.account_called(self.part("account")).await
@@ -46,7 +51,7 @@ impl Asked {
 
     pub async fn account_called(&self, text: &str) -> Handled<(AccountId, String)> {
         let (face, store) = (&self.face, &self.face.office.store);
-        let missing = || Problem::not_found("account", &shortened(text));
+        let missing = || Problem::not_found("account", text);
         let found = match face.ids.read(Kind::Account, text) {
             Some((id, 0)) if self.caller.is_for(id) => store.account_name(id).await?.map(|name| (id, name)),
             _ => match arguments::name(text) {
@@ -68,15 +73,15 @@ impl Asked {
             },
         };
         let is_shown = |row: &ServiceRow| {
-            self.caller.is_for(row.account_id) && !(self.caller.is_customer() && is_over(row.service.state()))
+            self.caller.is_for(row.account_id) && (row.service.is_living() || !self.caller.is_customer())
         };
-        found.filter(is_shown).ok_or_else(|| Problem::not_found("service", &shortened(text)))
+        found.filter(is_shown).ok_or_else(|| Problem::not_found("service", text))
     }
 
     /// The invoice that the path names, with its lines.
     pub async fn invoice(&self) -> Handled<InvoiceRow> {
         let (text, face, store) = (self.part("invoice"), &self.face, &self.face.office.store);
-        let missing = || Problem::not_found("invoice", &shortened(text));
+        let missing = || Problem::not_found("invoice", text);
         let (account, number) = match face.ids.read(Kind::Invoice, text) {
             Some(found) => found,
             None if text.contains('/') => return Err(missing()),
@@ -131,15 +136,4 @@ impl Asked {
         let view = ChangeView { account, service, ..view };
         if self.caller.is_customer() { view.for_customers() } else { view }
     }
-}
-
-/// States that customers don't see any more (rule 5.8).
-pub fn is_over(state: &str) -> bool {
-    ["cancelled", "removal_queued", "removed", "deleted", "terminated"].contains(&state)
-}
-
-/// Of a text that is told back, the beginning.
-fn shortened(text: &str) -> String {
-    const LONGEST: usize = 64;
-    text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::http::StatusCode;
 use rules::{Action, Buyer};
 use serde::{Deserialize, Serialize};
-use store::{InvoiceRow, InvoiceState};
+use store::InvoiceRow;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::cli::rows::behind;
@@ -14,6 +14,7 @@ use crate::http::operation::{Answer, Call, Handled, Nothing, Operation, get, pag
 use crate::http::routes::acting;
 use crate::http::routes::finding::limit;
 use crate::http::words::{Line, Place};
+use crate::input::choices::InvoiceState;
 use crate::view::{ChangeView, InvoiceView, LineView};
 
 pub fn operations() -> Vec<Operation> {
@@ -54,21 +55,13 @@ pub fn operations() -> Vec<Operation> {
 struct ListQuery {
     /// Only in this state
     #[param(inline)]
-    state: Option<State>,
+    state: Option<InvoiceState>,
     /// Go on behind this: the `next` of the page before
     #[param(inline)]
     after: Option<Place>,
     /// How many at most, 1 to 1000; 50 if not given
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    Open,
-    Overdue,
-    Paid,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -82,11 +75,7 @@ struct InvoicePage {
 async fn list(call: Call<ListQuery>) -> Handled<InvoicePage> {
     let (id, _) = call.account().await?;
     let (most, after) = (limit(call.input.limit.as_deref())?, call.input.after.as_ref().map(|place| place.0));
-    let state = call.input.state.map(|state| match state {
-        State::Open => InvoiceState::Open,
-        State::Overdue => InvoiceState::Overdue,
-        State::Paid => InvoiceState::Paid,
-    });
+    let state = call.input.state.map(Into::into);
     let after = (id, after.unwrap_or(-1));
     let mut rows = call.face.office.store.invoices_page(Some(id), state, after, most + 1).await?;
     let next = behind(&mut rows, most).map(|row| row.number.to_string());

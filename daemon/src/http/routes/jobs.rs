@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use store::Told;
 use utoipa::ToSchema;
 
-use crate::cli::jobs::{listed, named, refuse_paused};
+use crate::cli::jobs::{DAYS_AHEAD, listed, named, refuse_paused};
 use crate::http::access::Access;
 use crate::http::operation::{Call, Handled, Nothing, Operation, get, post};
 use crate::http::problem::Problem;
@@ -54,7 +54,7 @@ async fn list(call: Call<Nothing>) -> Handled<Jobs> {
 
 fn job<I>(call: &Call<I>) -> Handled<&'static ::jobs::Registered> {
     let name = call.part("job");
-    named(name).map_err(|_| Problem::not_found("job", &name.chars().take(64).collect::<String>()))
+    named(name).map_err(|_| Problem::not_found("job", name))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -68,9 +68,9 @@ struct Enqueue {
 
 async fn enqueue(call: Call<Enqueue>) -> Handled<RunView> {
     let (job, office) = (job(&call)?, &call.face.office);
-    let now = office.clock.trusted().map_err(::jobs::JobError::from)?;
+    let now = call.trusted_now()?;
     let starts_at = call.input.at.as_ref().map_or(now, |second| second.0);
-    let latest = now.plus_days(366);
+    let latest = now.plus_days(DAYS_AHEAD);
     if !(now..=latest).contains(&starts_at) {
         return Err(Problem::bad_field("at", format!("it is a second from now, {now}, up to {latest}")));
     }
@@ -126,7 +126,7 @@ async fn pause(call: Call<Pause>) -> Handled<JobState> {
 
 async fn resume(call: Call<Nothing>) -> Handled<JobState> {
     let job = job(&call)?;
-    let now = call.face.office.clock.trusted().map_err(::jobs::JobError::from)?;
+    let now = call.trusted_now()?;
     let noting = call.once.office(&call, format!("job {}", job.name), None, None);
     call.once.tell(Told { after: Some(json!({ "paused": false }).to_string()), ..Told::default() });
     let resumed = noting.store.job_resume(job.name, now).await?;

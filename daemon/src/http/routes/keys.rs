@@ -130,7 +130,7 @@ async fn create(call: Call<CreateKey>) -> Handled<FreshKey> {
 
 async fn revoke(call: Call<Nothing>) -> Handled<KeyView> {
     let (prefix, store) = (call.part("key"), &call.face.office.store);
-    let missing = || Problem::not_found("key", &prefix.chars().take(64).collect::<String>());
+    let missing = || Problem::not_found("key", prefix);
     let is_hex = prefix.len() == 12 && prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
     let key = if is_hex { store.key(prefix).await?.ok_or_else(missing)? } else { return Err(missing()) };
     if key.revoked_at.is_none() {

@@ -6,7 +6,6 @@ use ::jobs::release as release_run;
 use axum::body::Body;
 use axum::http::StatusCode;
 use futures_util::stream;
-use rules::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{Run, RunId, RunState, Store, Told};
@@ -79,7 +78,7 @@ pub async fn view(store: &Store, run: &Run) -> Handled<RunView> {
 
 async fn find<I>(call: &Call<I>) -> Handled<Run> {
     let text = call.part("run");
-    let missing = || Problem::not_found("run", &text.chars().take(64).collect::<String>());
+    let missing = || Problem::not_found("run", text);
     let id: i64 = text.parse().map_err(|_| missing())?;
     call.face.office.store.run(RunId(id)).await?.ok_or_else(missing)
 }
@@ -104,7 +103,7 @@ struct Runs {
 async fn list(call: Call<ListQuery>) -> Handled<Runs> {
     let most = limit(call.input.limit.as_deref())?;
     if let Some(job) = call.input.job.as_deref().filter(|job| ::jobs::job(job).is_none()) {
-        return Err(Problem::not_found("job", &job.chars().take(64).collect::<String>()));
+        return Err(Problem::not_found("job", job));
     }
     let store = &call.face.office.store;
     let mut runs = Vec::new();
@@ -145,7 +144,7 @@ async fn far(store: &Store, id: RunId) -> Handled<(Value, bool)> {
 
 async fn release(call: Call<Nothing>) -> Handled<RunView> {
     let (run, office) = (find(&call).await?, &call.face.office);
-    let now = office.clock.trusted().map_err(::jobs::JobError::from)?;
+    let now = call.trusted_now()?;
     if !call.once.was_done {
         if run.state != RunState::Held {
             let why = format!("run {} is {}, not held", run.id.0, run.state.name());
@@ -198,7 +197,7 @@ async fn retry(call: Call<Nothing>) -> Handled<RunView> {
         let why = format!("run {} is {} and parked nobody: there is nothing to retry", old.id.0, old.state.name());
         return Err(Problem::refused("invalid_state", &why));
     }
-    let _: Timestamp = office.clock.trusted().map_err(::jobs::JobError::from)?;
+    call.trusted_now()?;
     let noting = call.once.office(&call, format!("run {}", old.id.0), None, None);
     let run = open_again(&noting, &old, &call.caller.actor()).await?;
     view(&office.store, &run).await

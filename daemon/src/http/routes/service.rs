@@ -13,6 +13,7 @@ use crate::http::problem::Problem;
 use crate::http::routes::acting::{self, services};
 use crate::http::routes::finding::limit;
 use crate::http::words::{Count, Line, Name, Options, Quantities};
+use crate::input::choices::{ServiceMode, ServiceState};
 use crate::view::{ChangeView, ServiceView};
 
 pub fn operations() -> Vec<Operation> {
@@ -111,55 +112,16 @@ pub fn operations() -> Vec<Operation> {
 struct ListQuery {
     /// Only in this state
     #[param(inline)]
-    state: Option<StateName>,
+    state: Option<ServiceState>,
     /// Only of this mode
     #[param(inline)]
-    mode: Option<ModeName>,
+    mode: Option<ServiceMode>,
     /// Go on behind this: the `next` of the page before
     #[param(inline)]
     after: Option<Name>,
     /// How many at most, 1 to 1000; 50 if not given
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum ModeName {
-    Daily,
-    Term,
-    Monthly,
-    Hourly,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum StateName {
-    Enabled,
-    Disabled,
-    Deleted,
-    Active,
-    Suspended,
-    Cancelled,
-    RemovalQueued,
-    Removed,
-    Terminated,
-}
-
-impl StateName {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Enabled => "enabled",
-            Self::Disabled => "disabled",
-            Self::Deleted => "deleted",
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Cancelled => "cancelled",
-            Self::RemovalQueued => "removal_queued",
-            Self::Removed => "removed",
-            Self::Terminated => "terminated",
-        }
-    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -182,14 +144,8 @@ async fn list_of(call: Call<ListQuery>) -> Handled<ServicePage> {
 async fn page(call: &Call<ListQuery>, account: Option<rules::AccountId>) -> Handled<ServicePage> {
     let query = &call.input;
     let most = limit(query.limit.as_deref())?;
-    let mode = query.mode.map(|mode| match mode {
-        ModeName::Daily => Mode::Daily,
-        ModeName::Term => Mode::Term,
-        ModeName::Monthly => Mode::Monthly,
-        ModeName::Hourly => Mode::Hourly,
-    });
-    let shown_only = call.caller.is_customer();
-    let filter = ServiceFilter { account, state: query.state.map(StateName::name), mode, shown_only };
+    let (state, mode) = (query.state.map(ServiceState::name), query.mode.map(Mode::from));
+    let filter = ServiceFilter { account, state, mode, shown_only: call.caller.is_customer() };
     let after = query.after.as_ref().map_or("", |name| name.0.as_str());
     let mut rows = call.face.office.store.services_page(&filter, after, most + 1).await?;
     let next = behind(&mut rows, most).map(|row| row.service.name.clone());
