@@ -1,6 +1,7 @@
 //! `cargo run --release -p bench -- NAME`: the benchmarks, each beside its floor in the same run.
 
 mod flat;
+mod http;
 mod idle;
 mod load;
 mod midnight;
@@ -33,6 +34,8 @@ enum Name {
     Flat(Rounds),
     /// A midnight beside the same rows put in by COPY, and beside a transaction for each instance
     Midnight(midnight::MidnightArgs),
+    /// The HTTP API beside a bare server on the same database
+    Http(http::HttpArgs),
     /// A host brought in from a file, and its first midnight, with the memory that they take
     Load(load::LoadArgs),
     /// A wake from its push to the worker that takes it
@@ -58,6 +61,7 @@ fn main() -> anyhow::Result<()> {
         Name::SmallYears(Rounds { rounds }) => alone(small_years::run(rounds)),
         Name::Flat(Rounds { rounds }) => alone(flat::run(rounds)),
         Name::Midnight(args) => midnight::run(&args),
+        Name::Http(args) => http::run(&args),
         Name::Wake(args) => wake::run(&args),
         Name::Idle(args) => idle::run(&args),
         Name::Load(args) => load::run(&args),

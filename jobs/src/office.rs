@@ -85,6 +85,12 @@ impl Office {
         Self { store: self.store.noting(note), ..self.clone() }
     }
 
+    /// The same without the request: for what only prepares its change.
+    #[must_use]
+    pub fn unnoted(&self) -> Self {
+        Self { store: self.store.unnoted(), ..self.clone() }
+    }
+
     /// The same with a band.
     #[must_use]
     pub fn with_band(self, band: Option<Band>) -> Self {
@@ -266,6 +272,9 @@ impl Office {
         let run = progress.as_ref().map(|progress| progress.run);
         let stamp = Stamp { recorded_at: self.clock.now(), run, revision };
         let hoped = progress.as_deref().map(|progress| advance(progress, &commits));
+        if let [only] = commits.as_slice() {
+            self.store.tell_note(&only.changes);
+        }
         match self.store.commit(&commits, stamp, hoped.as_ref()).await {
             Ok(outcomes) => written.note(&commits, &outcomes),
             // One account's fault must not stop the others of its batch.
@@ -360,7 +369,12 @@ impl Office {
                 .map_err(|error| JobError::Unsettleable { account: name.clone(), problem: error.to_string() })?;
             let (outcome, progress) = (changes.outcome, changes.progress);
             let waits = changes.account.waiting.as_ref().map(|waiting| waiting.key.clone());
-            if self.write_one(changes, &reference).await? == Outcome::Stale {
+            // What waited before is another action, also where this one begins to wait right behind it.
+            let begins = waits.is_some() && waits != waited;
+            // What went on only for another action's sake is not what was asked for, and does not say that it was done.
+            let is_of_this = outcome.is_some() || begins || begun;
+            let office = if is_of_this { self.clone() } else { self.unnoted() };
+            if office.write_one(changes, &reference).await? == Outcome::Stale {
                 stale += 1;
                 if stale == ROUNDS_MAX {
                     return Err(JobError::Contended(name));
@@ -368,8 +382,7 @@ impl Office {
                 self.reload_if_moved().await?;
                 continue;
             }
-            // What waited before is another action, also where this one began to wait right behind it.
-            begun |= waits.is_some() && waits != waited;
+            begun |= begins;
             if let Some(acted) = outcome {
                 if progress == Progress::AwaitsAnswer {
                     self.settle_and_collect(&[id], now).await?;

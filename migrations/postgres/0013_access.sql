@@ -25,6 +25,7 @@ create table api_keys (
 
 create index api_keys_of_account on api_keys (account_id);
 create index api_keys_made_by on api_keys (made_by);
+create index api_keys_by_end on api_keys (expires_at) where account_id is not null;
 
 create trigger api_key_stays before update on api_keys for each row
 when (
@@ -74,7 +75,7 @@ create table audit_log (
     constraint audit_seal_is_whole check ((sealed is null) = (hash is null))
 );
 
-create index audit_log_of_account on audit_log (account_id, number) where account_id is not null;
+create index audit_log_of_account on audit_log (account_id, sealed) where account_id is not null;
 create index audit_log_unsealed on audit_log (number) where hash is null;
 
 create trigger audit_log_stays before update on audit_log for each row

@@ -216,10 +216,16 @@ impl PriceBook {
 
     /// The plan in force at `at` that serves accounts of `currency`.
     pub fn in_force(&self, plan: &str, at: Timestamp, currency: Currency) -> Option<&Plan> {
-        let versions = self.plans.get(plan)?;
-        let known = versions.partition_point(|version| version.since <= at);
-        let plan = &versions.get(known.checked_sub(1)?)?.plan;
+        let plan = version_at(self.plans.get(plan)?, at)?;
         plan.currency.is_none_or(|own| own == currency).then_some(plan)
+    }
+
+    /// The plans in force at `at` that anybody can order, by name.
+    pub fn on_sale(&self, at: Timestamp) -> impl Iterator<Item = (&str, &Plan)> {
+        self.plans.iter().filter_map(move |(id, versions)| {
+            let plan = version_at(versions, at)?;
+            (!plan.private).then_some((id.as_str(), plan))
+        })
     }
 
     /// Whether some version has the plan of `order`, each of its components and each of its options.
@@ -296,6 +302,12 @@ impl PriceBook {
         let known = versions.partition_point(|version| version.since <= at);
         versions.get(known.saturating_sub(1)..).unwrap_or_default()
     }
+}
+
+/// The version in force at `at`, if one is.
+fn version_at(versions: &[Version], at: Timestamp) -> Option<&Plan> {
+    let known = versions.partition_point(|version| version.since <= at);
+    Some(&versions.get(known.checked_sub(1)?)?.plan)
 }
 
 fn base_of(versions: &[Version], plan: &str) -> Result<Micros, Unpriced> {

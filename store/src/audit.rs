@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cells::{Cells, Problem};
 use crate::pages::read_rows;
-use crate::sql::{self, Builder, Work};
-use crate::write::{all_written, json};
+use crate::sql::{self, Work};
+use crate::write::json;
 use crate::{Result, Store};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,32 +49,47 @@ pub fn hex(bytes: &[u8]) -> String {
 
 macro_rules! select_audit {
     ($tail:literal) => {
+        select_audit!("", $tail)
+    };
+    ($more:literal, $tail:literal) => {
         concat!(
-            "select number, at, actor, request, action, object, account_id, result, before, after, sealed, hash
-            from audit_log ",
+            "select number, at, actor, request, action, object, account_id, result, before, after, sealed, hash",
+            $more,
+            " from audit_log ",
             $tail
         )
     };
 }
 
 impl Store {
-    /// The log behind a row, of one account or of all.
+    /// What is sealed behind a place in the chain, of one account or of all: nothing comes before it any more.
     pub async fn audit_page(&self, account: Option<AccountId>, after: i64, limit: u32) -> Result<Vec<AuditRow>> {
-        let mut statement = Builder::new(select_audit!("where number > "));
-        statement.push_bind(after);
-        if let Some(account) = account {
-            statement.push(" and account_id = ").push_bind(account.0);
-        }
-        statement.push(" order by number limit ").push_bind(i64::from(limit));
-        read_rows("audit_log", &statement.build().fetch_all(self.readers()).await?, read)
+        let Some(account) = account else { return sealed(self.readers(), after, limit).await };
+        let rows = sql::query(select_audit!("where account_id = $1 and sealed > $2 order by sealed limit $3"))
+            .bind(account.0)
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        read_rows("audit_log", &rows, read)
     }
 
     /// The newest place of the chain and its hash; 0 and nothing while there is none.
     pub async fn audit_head(&self) -> Result<(i64, String)> {
-        head(self.readers()).await
+        let newest =
+            sql::query_as("select sealed, hash from audit_log where sealed is not null order by sealed desc limit 1");
+        let newest: Option<(i64, String)> = newest.fetch_optional(self.readers()).await?;
+        Ok(newest.unwrap_or_default())
     }
 
-    /// Seals rows that have no hash yet, the oldest first; how many.
+    /// The hash at a place of the chain.
+    pub async fn audit_hash(&self, place: i64) -> Result<Option<String>> {
+        let hash = sql::query_scalar("select hash from audit_log where sealed = $1");
+        hash.bind(place).fetch_optional(self.readers()).await
+    }
+
+    /// Seals rows that have no hash yet, the oldest first; how many. Where another daemon seals at the same time, one
+    /// of the two does it.
     pub async fn audit_seal(&self, most: u32) -> Result<usize> {
         let waiting: i64 =
             sql::query_scalar("select count(*) from (select 1 from audit_log where hash is null limit 1) w")
@@ -83,14 +98,22 @@ impl Store {
         if waiting == 0 {
             return Ok(0);
         }
-        let mut transaction = self.write().await?;
-        let (mut place, mut hash) = head(&mut transaction).await?;
-        let rows = sql::query(select_audit!("where hash is null order by number limit $1"))
-            .bind(i64::from(most))
-            .fetch_all(&mut transaction)
-            .await?;
+        let mut transaction = self.write_beside().await?;
+        // In one statement: the head is the one that these rows come behind.
+        let rows = sql::query(select_audit!(
+            ", (select sealed from audit_log where sealed is not null order by sealed desc limit 1),
+            (select hash from audit_log where sealed is not null order by sealed desc limit 1)",
+            "where hash is null order by number limit $1"
+        ))
+        .bind(i64::from(most))
+        .fetch_all(&mut transaction)
+        .await?;
         let mut seals = Vec::with_capacity(rows.len());
-        for row in read_rows("audit_log", &rows, read)? {
+        let (mut place, mut hash) = (0, String::new());
+        for (row, head_place, head_hash) in read_rows("audit_log", &rows, read_unsealed)? {
+            if seals.is_empty() {
+                (place, hash) = (head_place.unwrap_or(0), head_hash.unwrap_or_default());
+            }
             place += 1;
             hash = row.hash(&hash)?;
             seals.push((row.number, place, hash.clone()));
@@ -105,7 +128,9 @@ impl Store {
                 ") as v where audit_log.number = v.column1 and audit_log.hash is null",
             )
             .await?;
-        all_written(written, seals.len(), "audit_log_stays")?;
+        if usize::try_from(written).ok() != Some(seals.len()) {
+            return Ok(0);
+        }
         transaction.commit().await?;
         Ok(seals.len())
     }
@@ -121,11 +146,10 @@ pub async fn sealed<'c>(source: impl Into<sql::Source<'c>>, after: i64, limit: u
     read_rows("audit_log", &rows, read)
 }
 
-async fn head<'c>(source: impl Into<sql::Source<'c>>) -> Result<(i64, String)> {
-    let newest =
-        sql::query_as("select sealed, hash from audit_log where sealed is not null order by sealed desc limit 1");
-    let newest: Option<(i64, String)> = newest.fetch_optional(source).await?;
-    Ok(newest.unwrap_or_default())
+type Unsealed = (AuditRow, Option<i64>, Option<String>);
+
+fn read_unsealed(cells: &mut Cells<'_>) -> std::result::Result<Unsealed, Problem> {
+    Ok((read(cells)?, cells.maybe_int()?, cells.maybe_text()?))
 }
 
 fn read(cells: &mut Cells<'_>) -> std::result::Result<AuditRow, Problem> {

@@ -1,6 +1,7 @@
 //! What a request is and what it brought about, written in the transaction that changes something for it: so it is
 //! known whether it was done, whoever dies, and who did it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,19 @@ pub struct Repeatable {
     pub key: KeyId,
     pub idempotency_key: String,
     pub digest: String,
+}
+
+/// Between a request's key and a part's number. No key that comes from outside has it.
+const PART: char = ' ';
+const AFTER_PARTS: char = '!';
+
+impl Repeatable {
+    /// A part of it, which is done or not by itself.
+    #[must_use]
+    pub fn part(&self, number: usize) -> Self {
+        let idempotency_key = format!("{}{PART}{number}", self.idempotency_key);
+        Self { idempotency_key, ..self.clone() }
+    }
 }
 
 /// What became of a request, as far as it is known.
@@ -156,17 +170,40 @@ impl Note {
             sql::query_scalar("select attempt from requests where key_id = $1 and idempotency_key = $2")
                 .bind(key.0)
                 .bind(idempotency_key)
-                .fetch_optional(transaction)
+                .fetch_optional(&mut *transaction)
                 .await?;
-        if attempt.as_deref() == Some(&self.of.request) { Ok(()) } else { Err(StoreError::DoneBefore) }
+        if attempt.as_deref() != Some(&self.of.request) {
+            return Err(StoreError::DoneBefore);
+        }
+        // What waited for a card is told behind the answer of that.
+        if let Some((status, body)) = answer {
+            let late = late_answer().bind(key.0).bind(idempotency_key);
+            late.bind(i64::from(*status)).bind(body).execute(transaction).await?;
+        }
+        Ok(())
     }
+}
+
+/// The answer of a request that has none yet.
+fn late_answer<'v>() -> sql::Statement<'v> {
+    sql::query(
+        "update requests set status = $3, answer = $4
+        where key_id = $1 and idempotency_key = $2 and status is null",
+    )
+}
+
+type DoneRow = (String, String, i64, Option<i64>, Option<String>);
+
+fn done_request((idempotency_key, digest, at, status, answer): DoneRow) -> (String, DoneRequest) {
+    let status = status.and_then(|status| u16::try_from(status).ok());
+    (idempotency_key, DoneRequest { digest, at: Timestamp::from_secs(at), answer: status.zip(answer) })
 }
 
 /// A request that was done before.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DoneRequest {
     pub digest: String,
-    pub attempt: String,
+    pub at: Timestamp,
     /// None where whoever did it died before it was written.
     pub answer: Option<(u16, String)>,
 }
@@ -177,6 +214,8 @@ impl Store {
         let Some(note) = &self.note else { return };
         let tells = note.tells.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tells) = &*tells {
+            // Told of what is not committed yet, though something was before.
+            note.stands.store(false, Ordering::SeqCst);
             note.tell(tells(changes));
         }
     }
@@ -205,31 +244,37 @@ impl Store {
     }
 
     pub async fn request_done(&self, key: KeyId, idempotency_key: &str) -> Result<Option<DoneRequest>> {
-        let row: Option<(String, String, Option<i64>, Option<String>)> = sql::query_as(
-            "select digest, attempt, status, answer from requests where key_id = $1 and idempotency_key = $2",
+        let row: Option<DoneRow> = sql::query_as(
+            "select idempotency_key, digest, at, status, answer from requests
+            where key_id = $1 and idempotency_key = $2",
         )
         .bind(key.0)
         .bind(idempotency_key)
         .fetch_optional(self.readers())
         .await?;
-        Ok(row.map(|(digest, attempt, status, answer)| {
-            let status = status.and_then(|status| u16::try_from(status).ok());
-            DoneRequest { digest, attempt, answer: status.zip(answer) }
-        }))
+        Ok(row.map(|row| done_request(row).1))
+    }
+
+    /// What was done of a request that comes in parts, by the parts' numbers.
+    pub async fn request_parts_done(&self, key: KeyId, idempotency_key: &str) -> Result<BTreeMap<usize, DoneRequest>> {
+        let rows: Vec<DoneRow> = sql::query_as(
+            "select idempotency_key, digest, at, status, answer from requests
+            where key_id = $1 and idempotency_key > $2 and idempotency_key < $3",
+        )
+        .bind(key.0)
+        .bind(format!("{idempotency_key}{PART}"))
+        .bind(format!("{idempotency_key}{AFTER_PARTS}"))
+        .fetch_all(self.readers())
+        .await?;
+        let number = |key: &str| key.rsplit(PART).next().and_then(|number| number.parse().ok());
+        let parts = rows.into_iter().map(done_request);
+        Ok(parts.filter_map(|(key, done)| Some((number(&key)?, done))).collect())
     }
 
     /// Writes the answer of a request that has none; the one that stands then.
     pub async fn request_answer(&self, repeatable: &Repeatable, (status, body): (u16, &str)) -> Result<()> {
-        sql::query(
-            "update requests set status = $3, answer = $4
-            where key_id = $1 and idempotency_key = $2 and status is null",
-        )
-        .bind(repeatable.key.0)
-        .bind(&repeatable.idempotency_key)
-        .bind(i64::from(status))
-        .bind(body)
-        .execute(self.writer()?)
-        .await?;
+        let late = late_answer().bind(repeatable.key.0).bind(&repeatable.idempotency_key);
+        late.bind(i64::from(status)).bind(body).execute(self.writer()?).await?;
         Ok(())
     }
 

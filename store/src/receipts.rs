@@ -24,6 +24,7 @@ pub struct NewReceipt<'a> {
 /// A receipt and what became of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReceiptRow {
+    pub id: i64,
     pub account: String,
     pub currency: Currency,
     pub provider: String,
@@ -37,7 +38,7 @@ pub struct ReceiptRow {
 macro_rules! select_receipts {
     ($tail:literal) => {
         concat!(
-            "select accounts.name, accounts.currency, receipts.provider, receipts.payment, receipts.amount,
+            "select receipts.id, accounts.name, accounts.currency, receipts.provider, receipts.payment, receipts.amount,
                 receipts.received_at, receipts.effective_at
             from receipts join accounts on accounts.id = receipts.account_id ",
             $tail
@@ -140,6 +141,7 @@ impl Store {
 
 fn read_receipt(cells: &mut Cells<'_>) -> std::result::Result<ReceiptRow, Problem> {
     Ok(ReceiptRow {
+        id: cells.int()?,
         account: cells.text()?,
         currency: cells.currency()?,
         provider: cells.text()?,

@@ -383,10 +383,14 @@ pub async fn finish(connection: &mut Transaction, id: RunId, end: RunEnd<'_>, no
             *counts.entry(what).or_default() += count;
         }
     }
-    let written = sql::query(
+    // In decimals, as everybody else reads amounts.
+    let decimals: BTreeMap<&str, String> =
+        moved.iter().map(|(currency, amount)| (currency.as_str(), amount.to_string())).collect();
+    let after = json(&serde_json::json!({ "moved": decimals, "counts": counts, "error": error }))?;
+    let ended: Option<String> = sql::query_scalar(
         "update runs set state = $2, error = $3, finished_at = $4, started_at = coalesce(started_at, $4),
             done = $5, moved = $6, counts = $7
-        where id = $1 and state in ('queued', 'running', 'held')",
+        where id = $1 and state in ('queued', 'running', 'held') returning job",
     )
     .bind(id.0)
     .bind(state.name())
@@ -395,9 +399,23 @@ pub async fn finish(connection: &mut Transaction, id: RunId, end: RunEnd<'_>, no
     .bind(i64::try_from(done).unwrap_or(i64::MAX))
     .bind(json(&moved)?)
     .bind(json(&counts)?)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(job) = ended else { return Ok(false) };
+    // What a job did stands in the log of who changed what, too: in sums, for the ledger has each entry's run.
+    sql::query(
+        "insert into audit_log (at, actor, request, action, object, result, after)
+        values ($1, $2, $3, 'run', $4, $5, $6)",
+    )
+    .bind(now.secs())
+    .bind(format!("job:{job}"))
+    .bind(format!("run-{}", id.0))
+    .bind(format!("run {}", id.0))
+    .bind(state.name())
+    .bind(after)
     .execute(connection)
     .await?;
-    Ok(written == 1)
+    Ok(true)
 }
 
 fn found(written: u64, id: RunId) -> Result<()> {

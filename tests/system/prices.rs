@@ -108,7 +108,7 @@ fn a_list_is_compared_published_and_withdrawn() {
 
     assert_refused(&books.prices(&[&["apply", &dearer], &at[..]].concat()), 2, "give --yes");
     let past = ["apply", &dearer, "--yes", "--effective-at", "2020-01-01T00:00:00Z"];
-    assert_refused(&books.prices(&past), 2, "give a later --effective-at");
+    assert_refused(&books.prices(&past), 2, "give a later effective_at");
     assert_refused(&books.prices(&["apply", &dearer, "--yes"]), 2, "it takes effect always");
     let other_mode = books.list("mode.toml", &plan("dms", "hourly", "3.60"));
     let refused = books.prices(&[&["apply", &other_mode, "--yes"], &at[..]].concat());

@@ -13,7 +13,8 @@ use sources::{Source, all_sources, modules};
 use crate::support::program::repository;
 
 /// Who speaks to a database beside the store: floors of benchmarks, and tests that are a database's admin.
-const SPEAK_SQL: [&str; 8] = [
+const SPEAK_SQL: [&str; 9] = [
+    "benches/src/http/floor.rs",
     "benches/src/midnight/",
     "benches/src/wake.rs",
     "tests/support/faults.rs",

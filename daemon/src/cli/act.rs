@@ -10,7 +10,7 @@ use store::{EventRow, LedgerRow, NewRefusal, Scope, ServiceRow, Store, StoreErro
 use crate::cli::author::author;
 use crate::cli::books::{Books, Refused};
 use crate::cli::printed::Names;
-use crate::cli::refusal;
+use crate::cli::refusal::{self, By};
 use crate::cli::rows::{self, account_line, entries_table, events_table, service_line, with_currency};
 use crate::view::{AccountSummary, AccountView, ChangeView, EntryView, EventView, ServiceView};
 
@@ -34,17 +34,23 @@ pub async fn act_or_preview(
 ) -> anyhow::Result<(Value, String)> {
     let office = if only_preview { books.office().await? } else { books.office_for_changes().await? };
     let id = whose(&office.store).await?;
-    let brought = if only_preview { preview(&office, id, action).await? } else { act(&office, id, action).await? };
+    let brought =
+        if only_preview { preview(&office, id, action, By::Command).await? } else { act(&office, id, action).await? };
     Ok((brought.json(), brought.text()))
 }
 
 /// Does `action`, or says why not. What fell due meanwhile is settled first, and stands among what is new.
 async fn act(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
-    act_as(office, id, action, &author()).await
+    act_as(office, id, action, (&author(), By::Command)).await
 }
 
 /// The same for whoever asks.
-pub async fn act_as(office: &Office, id: AccountId, action: &Action, author: &str) -> anyhow::Result<Brought> {
+pub async fn act_as(
+    office: &Office,
+    id: AccountId,
+    action: &Action,
+    (author, by): (&str, By),
+) -> anyhow::Result<Brought> {
     let before = load(office, id, named(action)).await?;
     let now = office.clock.now();
     let (stood, service) = (state(&before, named(action)), named(action).map(str::to_owned));
@@ -67,7 +73,7 @@ pub async fn act_as(office: &Office, id: AccountId, action: &Action, author: &st
         Ok(()) => brought(office, &before, named(action)).await,
         Err(refusal) => {
             let account = load(office, id, action.service()).await?;
-            let why = office.with_context(|cx| refusal::why(refusal, action, &account, cx, now));
+            let why = office.with_context(|cx| refusal::why(refusal, action, &account, cx, now, by));
             let refused = Refused { code: refusal.name(), why };
             note(office, &account, (&verb(action)?, named(action)), &refused, author).await;
             Err(refused.into())
@@ -133,11 +139,11 @@ pub async fn brought(office: &Office, before: &Account, service: Option<&str>) -
 }
 
 /// Decides on `action` without writing.
-pub async fn preview(office: &Office, id: AccountId, action: &Action) -> anyhow::Result<Brought> {
+pub async fn preview(office: &Office, id: AccountId, action: &Action, by: By) -> anyhow::Result<Brought> {
     let now = office.clock.now();
     let changes = office.preview(id, action, now).await?;
     if let Some(Err(refusal)) = changes.outcome {
-        let why = office.with_context(|cx| refusal::why(refusal, action, &changes.account, cx, now));
+        let why = office.with_context(|cx| refusal::why(refusal, action, &changes.account, cx, now, by));
         return Err(Refused { code: refusal.name(), why }.into());
     }
     if let Action::CreateService { service, .. } = action
@@ -228,12 +234,7 @@ pub async fn load(office: &Office, id: AccountId, service: Option<&str>) -> anyh
 impl Brought {
     /// What a decision comes to.
     pub fn of(changes: &Changes, action: &Action, now: rules::Timestamp) -> Self {
-        let name = |number: Option<i64>| {
-            let service = number.and_then(|number| changes.account.service_by_number(number));
-            service.map(|service| service.name.clone())
-        };
-        let (entries, events) = (entries_of(changes, now, name), events_of(changes, now, name));
-        let account = changes.account.clone();
+        let (account, brought) = (&changes.account, Self::of_settling(changes, now));
         let service = named(action).and_then(|service| account.service(service)).map(|service| ServiceRow {
             account_id: account.id,
             account: account.name.clone(),
@@ -242,7 +243,18 @@ impl Brought {
             settled_at: account.settled_at,
             service: service.clone(),
         });
-        Self { account, service, entries, events, asks: Vec::new(), is_preview: false }
+        Self { service, ..brought }
+    }
+
+    /// The same where nobody did anything: time went by, or money came.
+    pub fn of_settling(changes: &Changes, now: rules::Timestamp) -> Self {
+        let name = |number: Option<i64>| {
+            let service = number.and_then(|number| changes.account.service_by_number(number));
+            service.map(|service| service.name.clone())
+        };
+        let (entries, events) = (entries_of(changes, now, name), events_of(changes, now, name));
+        let account = changes.account.clone();
+        Self { account, service: None, entries, events, asks: Vec::new(), is_preview: false }
     }
 
     pub fn view(&self) -> ChangeView {

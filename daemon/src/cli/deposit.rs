@@ -1,7 +1,7 @@
 //! `bursar accounts deposit`: money that an admin saw come.
 
-use jobs::Office;
-use rules::{Account, AccountId, Micros, ReceiptKind, Refusal, Standing};
+use jobs::{JobError, Office};
+use rules::{Account, AccountId, Changes, Micros, ReceiptKind, Refusal, Standing, Timestamp};
 use store::{NewReceipt, ReceiptRow};
 
 use crate::cli::act::{Brought, brought, load, note};
@@ -21,6 +21,19 @@ pub async fn deposit(
     reference: &str,
     author: &str,
 ) -> anyhow::Result<Deposited> {
+    let registered = register(office, id, amount, reference, author).await?;
+    registered.book(office).await?;
+    registered.read(office).await
+}
+
+/// Registers the money once, however often it is told.
+pub async fn register(
+    office: &Office,
+    id: AccountId,
+    amount: Micros,
+    reference: &str,
+    author: &str,
+) -> anyhow::Result<Registered> {
     let before = load(office, id, None).await?;
     let (name, currency) = (before.name.as_str(), before.currency);
     if !amount.is_whole_minor(currency) {
@@ -51,10 +64,41 @@ pub async fn deposit(
         ))
         .into());
     }
-    // Also where it was kept before and not booked: a command that was cut off is finished by the same one.
-    office.settle_and_collect(&[id], now).await?;
-    let kept = office.store.receipt(PROVIDER, reference, kind).await?.unwrap_or(kept);
-    Ok(Deposited { kept, is_new, brought: brought(office, &before, None).await? })
+    Ok(Registered { before, kept, is_new })
+}
+
+/// Money that came and is kept, before it is in the books.
+pub struct Registered {
+    before: Account,
+    kept: ReceiptRow,
+    is_new: bool,
+}
+
+impl Registered {
+    /// As whoever asked for it first sees it.
+    pub fn as_new(self) -> Self {
+        Self { is_new: true, ..self }
+    }
+
+    /// Also where it was kept before and not booked: a command that was cut off is finished by the same one.
+    pub async fn book(&self, office: &Office) -> Result<(), JobError> {
+        office.settle_and_collect(&[self.before.id], office.clock.now()).await?;
+        Ok(())
+    }
+
+    /// What came of it, as the books have it now.
+    pub async fn read(&self, office: &Office) -> anyhow::Result<Deposited> {
+        let kept = office.store.receipt(PROVIDER, &self.kept.payment, ReceiptKind::Deposit).await?;
+        let kept = kept.unwrap_or_else(|| self.kept.clone());
+        Ok(Deposited { kept, is_new: self.is_new, brought: brought(office, &self.before, None).await? })
+    }
+
+    /// What its booking comes to, if it is among `changes` that are about to be written.
+    pub fn booked_by(&self, changes: &Changes, now: Timestamp) -> Option<Deposited> {
+        let (_, counts_from) = changes.used_receipts.iter().find(|(id, _)| *id == self.kept.id)?;
+        let kept = ReceiptRow { effective_at: Some(*counts_from), ..self.kept.clone() };
+        Some(Deposited { kept, is_new: self.is_new, brought: Brought::of_settling(changes, now) })
+    }
 }
 
 /// Money that came, now or before.

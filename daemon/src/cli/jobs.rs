@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ::jobs::{JOBS, Office, Preview, Registered, RunOrder, Wakes, is_paused, job, next_slot, open_run, preview};
 use clap::Subcommand;
-use rules::{Changes, Micros, Timestamp, TransferKind};
+use rules::{AccountId, Changes, Micros, Timestamp, TransferKind};
 use serde_json::json;
 use store::{JobControl, Run, RunState};
 
@@ -19,7 +19,7 @@ use crate::tables::{counted, or_dash, table, written};
 const STRIP: u32 = 7;
 
 /// Accounts that a dry run names, if not told otherwise.
-const NAMED: u32 = 20;
+pub const NAMED: u32 = 20;
 
 /// For how long ahead a run can be asked for.
 pub const DAYS_AHEAD: u32 = 366;
@@ -113,7 +113,6 @@ pub async fn run(args: JobsArgs) -> anyhow::Result<u8> {
         JobsCommand::Enqueue { name, at, account, dry_run, limit } => {
             let asked = Asked::of(&name, at, account)?;
             match dry_run {
-                true if asked.job.name == NUMBERS => numbers_ahead(&books, format).await,
                 true => dry(&books, &asked, limit, format).await,
                 false => enqueue(&books, &asked, format).await,
             }
@@ -258,11 +257,10 @@ async fn state(office: &Office, job: &Registered, control: Option<&JobControl>) 
 }
 
 /// The one job that writes and is not of accounts.
-const NUMBERS: &str = "number_documents";
+pub const NUMBERS: &str = "number_documents";
 
-/// The numbers that documents would get.
-async fn numbers_ahead(books: &Books, format: Format) -> anyhow::Result<u8> {
-    let office = books.office().await?;
+/// The numbers that documents would get, as JSON and in words.
+pub async fn numbers_ahead(office: &Office) -> anyhow::Result<(serde_json::Value, String)> {
     let documents = &office.policy().documents;
     let ahead = office.store.numbers_ahead(documents).await?;
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
@@ -276,12 +274,16 @@ async fn numbers_ahead(books: &Books, format: Format) -> anyhow::Result<u8> {
         true => "Every document has its number.".to_owned(),
         false => format!("{NUMBERS} would number these; nothing was written.\n{}", lines.join("\n")),
     };
-    format.print(&json!({ "job": NUMBERS, "dry_run": true, "series": rows }), &text)?;
-    Ok(DONE)
+    Ok((json!({ "job": NUMBERS, "dry_run": true, "series": rows }), text))
 }
 
 async fn dry(books: &Books, asked: &Asked, limit: u32, format: Format) -> anyhow::Result<u8> {
     let office = books.office().await?;
+    if asked.job.name == NUMBERS {
+        let (json, text) = numbers_ahead(&office).await?;
+        format.print(&json, &text)?;
+        return Ok(DONE);
+    }
     if asked.job.due_kind.is_none() {
         return Err(BadInput(format!("--dry-run: {} only reads; run it, or `bursar verify`", asked.job.name)).into());
     }
@@ -294,11 +296,56 @@ async fn dry(books: &Books, asked: &Asked, limit: u32, format: Format) -> anyhow
         Some(name) => Some(books::account(&office.store, name).await?),
         None => None,
     };
-    let mut most = Most { limit: usize::try_from(limit)?, charges: Vec::new() };
-    let ahead = preview(&office, asked.job, only, until, |changes| most.add(Charged::of(changes))).await?;
-    let charges = most.charges();
-    format.print(&dry_json(asked, until, &ahead, &charges), &dry_text(asked, until, &ahead, &charges))?;
+    let ahead = DryRun::of(&office, asked.job, only, until, limit).await?;
+    format.print(&ahead.json(), &ahead.text())?;
     Ok(DONE)
+}
+
+/// What a run would do, and those accounts that would pay most.
+pub struct DryRun {
+    job: &'static str,
+    until: Timestamp,
+    preview: Preview,
+    charges: Vec<Charged>,
+}
+
+impl DryRun {
+    /// Decides everything up to `until`, and writes nothing.
+    pub async fn of(
+        office: &Office,
+        job: &'static Registered,
+        only: Option<AccountId>,
+        until: Timestamp,
+        limit: u32,
+    ) -> anyhow::Result<Self> {
+        let mut most = Most { limit: usize::try_from(limit)?, charges: Vec::new() };
+        let preview = preview(office, job, only, until, |changes| most.add(Charged::of(changes))).await?;
+        Ok(Self { job: job.name, until, preview, charges: most.charges() })
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        let accounts: Vec<_> = self.charges.iter().map(Charged::json).collect();
+        let (until, preview) = (written(self.until), previewed(&self.preview));
+        json!({ "job": self.job, "until": until, "dry_run": true, "preview": preview, "accounts": accounts })
+    }
+
+    fn text(&self) -> String {
+        let (ahead, charges) = (&self.preview, &self.charges);
+        let accounts = counted(ahead.accounts, "account");
+        let mut text = format!("{} at {} would settle {accounts}; nothing was written.\n", self.job, self.until);
+        text += &summed(&ahead.moved, &ahead.counts);
+        let mut table = table(&["account", "would be charged", "what would happen"], &[1]);
+        for charged in charges {
+            let amount = format!("{} {}", charged.currency, charged.amount);
+            table.add_row([charged.account.clone(), amount, charged.told()]);
+        }
+        text += &format!("\n\n{table}");
+        if ahead.accounts > u64::try_from(charges.len()).unwrap_or(u64::MAX) {
+            let shown = charges.len();
+            text += &format!("\nThe {shown} that would pay most of {accounts}; more of them with --limit.");
+        }
+        text
+    }
 }
 
 /// Those that would pay most: no more are kept than are shown, or twice as many on the way.
@@ -350,37 +397,14 @@ impl Charged {
         Self { account: account.name.clone(), currency: account.currency.code(), amount, counts }
     }
 
+    fn json(&self) -> serde_json::Value {
+        let Self { account, currency, amount, counts } = self;
+        json!({ "account": account, "currency": currency, "amount": amount.to_string(), "counts": counts })
+    }
+
     fn told(&self) -> String {
         self.counts.iter().map(|(what, times)| format!("{times} {what}")).collect::<Vec<_>>().join(", ")
     }
-}
-
-fn dry_json(asked: &Asked, until: Timestamp, ahead: &Preview, charges: &[Charged]) -> serde_json::Value {
-    let accounts: Vec<_> = charges
-        .iter()
-        .map(|charged| {
-            let Charged { account, currency, amount, counts } = charged;
-            json!({ "account": account, "currency": currency, "amount": amount.to_string(), "counts": counts })
-        })
-        .collect();
-    let preview = previewed(ahead);
-    json!({ "job": asked.job.name, "until": written(until), "dry_run": true, "preview": preview, "accounts": accounts })
-}
-
-fn dry_text(asked: &Asked, until: Timestamp, ahead: &Preview, charges: &[Charged]) -> String {
-    let accounts = counted(ahead.accounts, "account");
-    let mut text = format!("{} at {until} would settle {accounts}; nothing was written.\n", asked.job.name);
-    text += &summed(&ahead.moved, &ahead.counts);
-    let mut table = table(&["account", "would be charged", "what would happen"], &[1]);
-    for charged in charges {
-        let amount = format!("{} {}", charged.currency, charged.amount);
-        table.add_row([charged.account.clone(), amount, charged.told()]);
-    }
-    text += &format!("\n\n{table}");
-    if ahead.accounts > u64::try_from(charges.len()).unwrap_or(u64::MAX) {
-        text += &format!("\nThe {} that would pay most of {accounts}; more of them with --limit.", charges.len());
-    }
-    text
 }
 
 async fn enqueue(books: &Books, asked: &Asked, format: Format) -> anyhow::Result<u8> {

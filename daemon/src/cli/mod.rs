@@ -20,13 +20,13 @@ pub mod invoice;
 pub mod jobs;
 mod keys;
 mod migrate;
-mod month;
+pub mod month;
 mod out;
-mod prices;
+pub mod prices;
 pub mod printed;
 pub mod reference;
 pub mod refusal;
-mod report;
+pub mod report;
 pub mod rows;
 pub mod runs;
 mod serve;
@@ -226,6 +226,9 @@ struct VerifyArgs {
     /// Only this account
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
+    /// A seal of the audit log that was told before and kept elsewhere: whether the log still has it
+    #[arg(long, value_name = "PLACE:HASH", value_parser = verify::seal, conflicts_with = "account")]
+    audit_seal: Option<verify::Seal>,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }

@@ -46,10 +46,7 @@ enum BooksCommand {
 
 pub async fn run(args: BooksArgs) -> anyhow::Result<u8> {
     match args.command {
-        BooksCommand::Close { month } => {
-            let office = args.books.office_for_changes().await?;
-            close(&args.books, &office, month, args.format).await
-        }
+        BooksCommand::Close { month } => close_by_command(&args.books, month, args.format).await,
         BooksCommand::List => {
             let closings = args.books.store().await?.closings().await?;
             let json: Vec<Value> = closings.iter().map(closing_json).collect();
@@ -59,25 +56,40 @@ pub async fn run(args: BooksArgs) -> anyhow::Result<u8> {
     }
 }
 
-async fn close(books: &Books, office: &Office, month: Period, format: Format) -> anyhow::Result<u8> {
+/// What to do about what is in the way, in the words of whoever is told.
+pub struct Ways<'a> {
+    pub resume: &'a (dyn Fn(&str) -> String + Sync),
+    pub finish_import: &'a (dyn Fn(&str) -> String + Sync),
+}
+
+async fn close_by_command(books: &Books, month: Period, format: Format) -> anyhow::Result<u8> {
+    let office = books.office_for_changes().await?;
+    let resume = |job: &str| format!("`{}`", books.command(&["jobs", "resume", job]));
+    let finish_import = |file: &str| unfinished_import(books, file);
+    let closing = close(&office, month, &author(), &Ways { resume: &resume, finish_import: &finish_import }).await?;
+    format.print(&closing_json(&closing), &format!("{} is closed.", month_name(month)))?;
+    Ok(DONE)
+}
+
+/// Closes a month, or says what is in the way.
+pub async fn close(office: &Office, month: Period, author: &str, ways: &Ways<'_>) -> anyhow::Result<Closing> {
     let (name, now) = (month_name(month), office.clock.now());
     if now < month.to {
         return Err(NotNow(format!("{name} ends at {}", month.to)).into());
     }
     // Settling moves money: not for a month that does not close all the same.
     if let Some(why) = office.store.close_refused(month).await? {
-        return Err(not_closed(books, month, why));
+        return Err(not_closed(ways, month, why));
     }
-    refuse_paused(books, office).await?;
-    settle_behind(office, month.to).await?;
-    let closing = Closing { month, closed_at: office.clock.now(), author: author() };
-    office.store.close_month(&closing).await?.map_err(|why| not_closed(books, month, why))?;
-    format.print(&closing_json(&closing), &format!("{name} is closed."))?;
-    Ok(DONE)
+    refuse_paused(ways, office).await?;
+    settle_behind(&office.unnoted(), month.to).await?;
+    let closing = Closing { month, closed_at: office.clock.now(), author: author.to_owned() };
+    office.store.close_month(&closing).await?.map_err(|why| not_closed(ways, month, why))?;
+    Ok(closing)
 }
 
 /// A job that is paused keeps what is due from being done: closing would do it.
-async fn refuse_paused(books: &Books, office: &Office) -> anyhow::Result<()> {
+async fn refuse_paused(ways: &Ways<'_>, office: &Office) -> anyhow::Result<()> {
     let controls = office.store.job_controls().await?;
     let paused = controls
         .iter()
@@ -85,14 +97,13 @@ async fn refuse_paused(books: &Books, office: &Office) -> anyhow::Result<()> {
     match paused {
         None => Ok(()),
         Some(control) => {
-            let job = &control.job;
-            let resume = books.command(&["jobs", "resume", job]);
-            Err(NotNow(format!("{job} is paused, and closing a month does what it has to do: `{resume}` first")).into())
+            let (job, resume) = (&control.job, (ways.resume)(&control.job));
+            Err(NotNow(format!("{job} is paused, and closing a month does what it has to do: {resume} first")).into())
         }
     }
 }
 
-fn not_closed(books: &Books, month: Period, why: CannotClose) -> anyhow::Error {
+fn not_closed(ways: &Ways<'_>, month: Period, why: CannotClose) -> anyhow::Error {
     let name = month_name(month);
     match why {
         CannotClose::Already(closing) => {
@@ -105,7 +116,7 @@ fn not_closed(books: &Books, month: Period, why: CannotClose) -> anyhow::Error {
         }
         CannotClose::NoBooks => NotNow("there are no accounts yet, so there is no month to close".to_owned()).into(),
         CannotClose::InTheWay(reasons) => {
-            let reasons: Vec<String> = reasons.iter().map(|reason| in_the_way(books, reason)).collect();
+            let reasons: Vec<String> = reasons.iter().map(|reason| in_the_way(ways, reason)).collect();
             NotNow(format!("{name} cannot be closed yet:\n  {}", reasons.join("\n  "))).into()
         }
     }
@@ -123,17 +134,17 @@ async fn settle_behind(office: &Office, until: Timestamp) -> anyhow::Result<()> 
     }
 }
 
-fn in_the_way(books: &Books, reason: &InTheWay) -> String {
+fn in_the_way(ways: &Ways<'_>, reason: &InTheWay) -> String {
     let more = reason.count.saturating_sub(u64::try_from(reason.first.len()).unwrap_or(u64::MAX));
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let way_out = match reason.first.first().filter(|_| reason.what == CUT_OFF_IMPORT) {
-        Some(file) => format!("; {}", unfinished_import(books, file)),
+        Some(file) => format!("; {}", (ways.finish_import)(file)),
         None => String::new(),
     };
     format!("{} {}: {}{more}{way_out}", reason.count, reason.what, reason.first.join(", "))
 }
 
-fn closing_json(closing: &Closing) -> Value {
+pub fn closing_json(closing: &Closing) -> Value {
     let (month, closed_at) = (month_name(closing.month), closing.closed_at.to_string());
     json!({ "month": month, "closed_at": closed_at, "author": closing.author })
 }

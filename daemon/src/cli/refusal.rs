@@ -5,11 +5,27 @@ use rules::{Account, Action, CancelWhen, Context, Kind, Order, Refusal, Standing
 use crate::cli::reference;
 use crate::cli::rows::{plain, with_currency};
 
+/// How it was asked for, and so in whose words the way out is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    Command,
+    Request,
+}
+
+impl By {
+    const fn way(self, command: &'static str, request: &'static str) -> &'static str {
+        match self {
+            Self::Command => command,
+            Self::Request => request,
+        }
+    }
+}
+
 /// `account` is settled up to `now`.
-pub fn why(refusal: Refusal, action: &Action, account: &Account, cx: &Context<'_>, now: Timestamp) -> String {
+pub fn why(refusal: Refusal, action: &Action, account: &Account, cx: &Context<'_>, now: Timestamp, by: By) -> String {
     match refusal {
-        Refusal::NotFound => not_found(action, account, cx, now),
-        Refusal::NotAllowed => not_allowed(action, account),
+        Refusal::NotFound => not_found(action, account, cx, now, by),
+        Refusal::NotAllowed => not_allowed(action, account, by),
         Refusal::RecoveryClosed => {
             "its retention is over and its removal is ordered: nothing brings it back; create a new service".to_owned()
         }
@@ -19,8 +35,8 @@ pub fn why(refusal: Refusal, action: &Action, account: &Account, cx: &Context<'_
             living.sort_unstable();
             format!("it still has {}: cancel what it has first", some_of(&living))
         }
-        Refusal::UnsettledDebt => unsettled_debt(account),
-        Refusal::NeedsConfirmation => needs_confirmation(action, account),
+        Refusal::UnsettledDebt => unsettled_debt(account, by),
+        Refusal::NeedsConfirmation => needs_confirmation(action, account, by),
         Refusal::BelowMinimum => {
             let minimum = with_currency(cx.policy.minimum_deposit, account.currency);
             format!("a deposit is at least {minimum}, or exactly what the open invoices come to")
@@ -49,7 +65,7 @@ fn insufficient_funds(action: &Action, account: &Account, cx: &Context<'_>, now:
     }
 }
 
-fn not_found(action: &Action, account: &Account, cx: &Context<'_>, now: Timestamp) -> String {
+fn not_found(action: &Action, account: &Account, cx: &Context<'_>, now: Timestamp, by: By) -> String {
     let (plan, quantities, options) = match action {
         Action::CreateService { plan, quantities, options, .. } => (plan, Some(quantities), Some(options)),
         Action::Change { service, change, .. } => {
@@ -65,9 +81,8 @@ fn not_found(action: &Action, account: &Account, cx: &Context<'_>, now: Timestam
     };
     let Some(found) = cx.prices.in_force(plan, now, account.currency) else {
         let currency = account.currency;
-        return format!(
-            "no price list in force at {now} has a plan `{plan}` for accounts in {currency}; see `bursar prices list`"
-        );
+        let see = by.way("`bursar prices list`", "what is sold");
+        return format!("no price list in force at {now} has a plan `{plan}` for accounts in {currency}; see {see}");
     };
     let unknown = quantities.and_then(|given| given.keys().find(|name| found.settable(name).is_none()));
     if let Some(component) = unknown {
@@ -92,15 +107,18 @@ fn no_service(action: &Action, account: &Account) -> String {
     format!("account `{}` has no service `{service}`", account.name)
 }
 
-fn not_allowed(action: &Action, account: &Account) -> String {
+fn not_allowed(action: &Action, account: &Account, by: By) -> String {
     let name = &account.name;
     if account.standing == Standing::Closed {
         return format!("account `{name}` is closed, and takes nothing any more");
     }
     if let Action::CreditInvoice { .. } = action {
-        return "it was issued elsewhere, before its account came here, and its lines are not here: credit it without \
-            --reissue, and bill it anew by `bursar accounts adjust`"
-            .to_owned();
+        let (reissue, adjust) =
+            (by.way("--reissue", "`reissue`"), by.way("`bursar accounts adjust`", "an adjustment of the account"));
+        return format!(
+            "it was issued elsewhere, before its account came here, and its lines are not here: credit it without \
+            {reissue}, and bill it anew by {adjust}"
+        );
     }
     let service = action.service().and_then(|service| account.service(service));
     let mode = service.map_or("", |service| service.mode().name());
@@ -112,22 +130,28 @@ fn not_allowed(action: &Action, account: &Account) -> String {
             Action::Extend { .. } | Action::Uncancel { .. } | Action::Removed { .. },
             Some(Kind::Daily(_) | Kind::Server(_)),
         ) => Some("that is for term services"),
-        (Action::Cancel { when: CancelWhen::PeriodEnd, .. }, Some(Kind::Daily(_) | Kind::Server(_))) => {
-            Some("only term services are cancelled at their period's end; leave out --at-period-end")
-        }
-        (Action::Void { .. }, Some(Kind::Server(_))) => {
-            Some("it is paid by invoice; credit that with `bursar invoices credit`")
-        }
-        (Action::Void { .. }, Some(_)) => {
-            Some("its period was paid for elsewhere; give back by `bursar accounts adjust`")
-        }
+        (Action::Cancel { when: CancelWhen::PeriodEnd, .. }, Some(Kind::Daily(_) | Kind::Server(_))) => Some(by.way(
+            "only term services are cancelled at their period's end; leave out --at-period-end",
+            "only term services are cancelled at their period's end; leave out `when`",
+        )),
+        (Action::Void { .. }, Some(Kind::Server(_))) => Some(by.way(
+            "it is paid by invoice; credit that with `bursar invoices credit`",
+            "it is paid by invoice; credit that",
+        )),
+        (Action::Void { .. }, Some(_)) => Some(by.way(
+            "its period was paid for elsewhere; give back by `bursar accounts adjust`",
+            "its period was paid for elsewhere; give back by an adjustment of the account",
+        )),
         (Action::Usage { .. }, Some(Kind::Daily(_) | Kind::Term(_))) => Some("only servers have metered components"),
         _ => None,
     };
     if let (Standing::Suspended(reason), None) = (account.standing, of_mode) {
         let way = match reason {
-            SuspendReason::Unpaid => unsettled_debt(account),
-            SuspendReason::Fraud | SuspendReason::Admin => format!("`bursar accounts restore {name}` first"),
+            SuspendReason::Unpaid => unsettled_debt(account, by),
+            SuspendReason::Fraud | SuspendReason::Admin => match by {
+                By::Command => format!("`bursar accounts restore {name}` first"),
+                By::Request => "it has to be restored first".to_owned(),
+            },
         };
         return format!("account `{name}` is suspended for {}: {way}", reason.name());
     }
@@ -175,7 +199,7 @@ fn invalid_state(action: &Action, account: &Account) -> String {
     }
 }
 
-fn unsettled_debt(account: &Account) -> String {
+fn unsettled_debt(account: &Account, by: By) -> String {
     let mut owed = Vec::new();
     for invoice in account.invoices.iter().filter(|invoice| invoice.paid_at.is_none()) {
         let to_pay = with_currency(invoice.to_pay(), account.currency);
@@ -188,17 +212,20 @@ fn unsettled_debt(account: &Account) -> String {
     if owed.is_empty() {
         return "something waits for the next invoice, on the 1st: close it when that is paid".to_owned();
     }
-    format!("{}; it has to be paid first, like by `bursar accounts deposit`", owed.join(", "))
+    let way = by.way("like by `bursar accounts deposit`", "like by a deposit");
+    format!("{}; it has to be paid first, {way}", owed.join(", "))
 }
 
-fn needs_confirmation(action: &Action, account: &Account) -> String {
+fn needs_confirmation(action: &Action, account: &Account, by: By) -> String {
     if let Action::Change { service, change, .. } = action {
         let lowered =
             account.service(service).map(|service| &service.order).map_or_else(String::new, |old| lowered(old, change));
-        return format!("it lowers a quantity{lowered} and so destroys data: add --confirm-data-loss if that is meant");
+        let confirm = by.way("add --confirm-data-loss", "set `confirm_data_loss`");
+        return format!("it lowers a quantity{lowered} and so destroys data: {confirm} if that is meant");
     }
     let rest = with_currency(account.wallet, account.currency);
-    format!("the wallet still has {rest}: say what becomes of it by --rest refund or --rest waive")
+    let way = by.way("--rest refund or --rest waive", "a `rest` of refund or waive");
+    format!("the wallet still has {rest}: say what becomes of it by {way}")
 }
 
 fn lowered(old: &Order, change: &rules::OrderChange) -> String {

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use rules::{Micros, Period, RevenueMoves, Timestamp};
 use serde_json::{Value, json};
-use store::RevenueKey;
+use store::{RevenueKey, Store};
 
 use crate::cli::books::{Books, NotNow};
 use crate::cli::{DONE, Format};
@@ -53,17 +53,26 @@ pub fn month_name(month: Period) -> String {
 
 pub async fn run(args: ReportArgs) -> anyhow::Result<u8> {
     let ReportCommand::Revenue { month } = args.command;
-    let now = jobs::Clock::system().now();
+    let store = args.books.store().await?;
+    let (time, revenue) = revenue(&store, month, jobs::Clock::system().now()).await?;
+    args.format.print(&json_of(&revenue, month, time), &text(&revenue, time))?;
+    Ok(DONE)
+}
+
+type Revenue = Vec<(RevenueKey, RevenueMoves)>;
+
+/// The revenue of a month as far as it has gone by, and how far that is.
+pub async fn revenue(store: &Store, month: Period, now: Timestamp) -> anyhow::Result<(Period, Revenue)> {
     if now <= month.from {
         return Err(NotNow(format!("{} has not begun", month_name(month))).into());
     }
-    let store = args.books.store().await?;
     let time = Period::new(month.from, month.to.min(now));
-    let revenue: Vec<(RevenueKey, RevenueMoves)> = store.revenue(time).await?.into_iter().collect();
+    Ok((time, store.revenue(time).await?.into_iter().collect()))
+}
+
+pub fn json_of(revenue: &[(RevenueKey, RevenueMoves)], month: Period, time: Period) -> Value {
     let rows: Vec<Value> = revenue.iter().map(|(key, moves)| row_json(key, moves)).collect();
-    let json = json!({ "month": month_name(month), "until": time.to.to_string(), "rows": rows });
-    args.format.print(&json, &text(&revenue, time))?;
-    Ok(DONE)
+    json!({ "month": month_name(month), "until": time.to.to_string(), "rows": rows })
 }
 
 const COLUMNS: [&str; 8] = ["currency", "plan", "opening", "billed", "earned", "closing", "deferred", "accrued"];

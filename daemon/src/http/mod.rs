@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -29,6 +30,7 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use jobs::Office;
 use rules::Timestamp;
 use store::KeyId;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
@@ -49,6 +51,10 @@ const LONGEST_BODY: usize = 256 << 10;
 /// A body that takes longer to come is not waited for.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Far fewer than connections: who watches keeps nobody from being answered.
+const STREAMS: usize = 128;
+const PREVIEWS: usize = 2;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -61,6 +67,10 @@ pub struct Face {
     limits: Limits,
     /// Keys that were used since that was last written.
     used: Mutex<HashSet<KeyId>>,
+    /// Answers that go on for long, like a run's progress, take one each.
+    pub streams: Arc<Semaphore>,
+    /// Previews of jobs, which decide on all that is due.
+    pub previews: Semaphore,
 }
 
 impl Face {
@@ -72,10 +82,13 @@ impl Face {
             keys: KnownKeys::default(),
             limits: Limits::of(trusted_proxies),
             used: Mutex::default(),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            previews: Semaphore::new(PREVIEWS),
         }))
     }
 
-    /// Writes which keys were used, and forgets requests whose answers nobody asks for any more.
+    /// Writes which keys were used, and forgets requests whose answers nobody asks for any more, and customers' keys
+    /// a while after their end.
     pub async fn keep(&self, now: Timestamp) -> store::Result<()> {
         let used: Vec<KeyId> = self.used.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
         if !used.is_empty() {
@@ -83,7 +96,18 @@ impl Face {
         }
         const KEPT_SECS: i64 = 24 * rules::HOUR;
         const AT_ONCE: u32 = 1_000;
-        while self.office.store.requests_forget(now.plus_secs(-KEPT_SECS), AT_ONCE).await? == u64::from(AT_ONCE) {}
+        let (store, since) = (&self.office.store, now.plus_secs(-KEPT_SECS));
+        let (mut requests, mut keys) = (Vec::new(), Vec::new());
+        while requests.last().is_none_or(|last| *last == u64::from(AT_ONCE)) {
+            requests.push(store.requests_forget(since, AT_ONCE).await?);
+        }
+        while keys.last().is_none_or(|last| *last == u64::from(AT_ONCE)) {
+            keys.push(store.keys_forget(since.plus_secs(-KEPT_SECS), AT_ONCE).await?);
+        }
+        let (requests, keys): (u64, u64) = (requests.iter().sum(), keys.iter().sum());
+        if requests + keys > 0 {
+            tracing::info!(requests, keys, "forgot requests of yesterday and customers' keys that ended before");
+        }
         Ok(())
     }
 }
@@ -97,9 +121,14 @@ pub fn router(face: &Arc<Face>) -> Router {
         let path = paths.remove(operation.path).unwrap_or_default();
         let filter = if operation.method == Method::GET { MethodFilter::GET } else { MethodFilter::POST };
         let (face, known) = (face.clone(), operation.clone());
-        let handler = move |parts: RawPathParams, request: Request| {
+        let handler = move |parts: Result<RawPathParams, RawPathParamsRejection>, request: Request| {
             let (face, operation) = (face.clone(), known.clone());
-            async move { answer(face, &operation, &parts, request).await }
+            async move {
+                match parts {
+                    Ok(parts) => answer(face, &operation, &parts, request).await,
+                    Err(_) => Problem::new(StatusCode::NOT_FOUND, "no_such_path", "it is not UTF-8").into_response(),
+                }
+            }
         };
         paths.insert(operation.path, path.merge(on(filter, handler)));
     }
@@ -177,6 +206,7 @@ async fn asked(
     face.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key.id);
     let caller = Caller { key };
     caller.refuse(operation.access)?;
+    let is_customer = caller.is_customer();
     let path = parts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let uri = format!("{} {}", request.method(), request.uri());
     let query = request.uri().query().unwrap_or_default().to_owned();
@@ -185,10 +215,11 @@ async fn asked(
     let asked = Asked { face, caller, request: id.to_owned(), now, path, query, body, idempotency_key, uri };
     // Of its own: who hangs up does not stop what was begun.
     let handled = tokio::spawn((operation.handle)(asked).in_current_span()).await;
-    handled.unwrap_or_else(|_| {
+    let handled = handled.unwrap_or_else(|_| {
         tracing::error!("a request panicked");
         Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "it failed here, and the log says why"))
-    })
+    });
+    handled.map_err(|problem| if is_customer { problem.for_customers() } else { problem })
 }
 
 fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {

@@ -1,12 +1,13 @@
 //! Each change once: the same `Idempotency-Key` with the same request gets the first answer again, also from whoever
 //! takes over after a crash. The request is written in the transaction that changes something for it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use jobs::Office;
-use rules::AccountId;
+use rules::{AccountId, Timestamp};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use store::{DoneRequest, NewNote, Note, Repeatable, Tells, Told, hex};
@@ -24,17 +25,49 @@ pub const AN_IDEMPOTENCY_KEY: &str =
 pub struct Once {
     repeatable: Option<Repeatable>,
     action: &'static str,
-    /// Another try did it and died before its answer was written: what it came to is read, and nothing is done.
-    pub was_done: bool,
+    /// When another try did it, which died before its answer was written: what it came to is read, nothing is done.
+    pub done_at: Option<Timestamp>,
     /// The note that was written with the change.
     note: Arc<std::sync::OnceLock<Arc<Note>>>,
 }
 
 impl Once {
+    /// Whether another try did it and died before its answer was written.
+    pub fn was_done(&self) -> bool {
+        self.done_at.is_some()
+    }
+
+    /// That of a part, which is done or not by itself.
+    pub fn part(&self, number: usize) -> Self {
+        let repeatable = self.repeatable.as_ref().map(|whole| whole.part(number));
+        Self { repeatable, action: self.action, ..Self::default() }
+    }
+
+    /// What was done of the parts by an earlier try: the answers by the parts' numbers.
+    pub async fn parts_done(&self, asked: &Asked) -> Handled<BTreeMap<usize, Answer>> {
+        let Some(whole) = &self.repeatable else { return Ok(BTreeMap::new()) };
+        let done = asked.face.office.store.request_parts_done(whole.key, &whole.idempotency_key).await?;
+        let mut answers = BTreeMap::new();
+        for (number, known) in done {
+            if let Some(answer) = replay(whole, known)? {
+                answers.insert(number, answer);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Keeps the request by itself, of which the parts are then done.
+    pub async fn claim(&self, asked: &Asked, object: String) -> Handled<()> {
+        let note = Arc::new(self.new_note(asked, object, None, self.repeatable.clone()));
+        asked.face.office.store.note_alone(&note).await?;
+        let _ = self.note.set(note);
+        Ok(())
+    }
+
     /// The office in which the change is made, with its note. `tells` says what is about to be committed.
     pub fn office(&self, asked: &Asked, object: String, account: Option<AccountId>, tells: Option<Tells>) -> Office {
         // What it came to is there, and only read.
-        if self.was_done {
+        if self.was_done() {
             return asked.face.office.clone();
         }
         let note = self.new_note(asked, object, account, self.repeatable.clone());
@@ -70,6 +103,11 @@ impl Once {
         })
     }
 
+    /// Whether the answer stands already, written with what it tells of.
+    pub fn is_answered(&self) -> bool {
+        self.note.get().is_some_and(|note| note.answer().is_some())
+    }
+
     /// What is known of the object before and after the change, for the audit log.
     pub fn tell(&self, told: Told) {
         if let Some(note) = self.note.get() {
@@ -100,9 +138,10 @@ where
     let known = store.request_done(repeatable.key, &repeatable.idempotency_key).await?;
     let mut once = Once { repeatable: Some(repeatable.clone()), action, ..Once::default() };
     if let Some(known) = known {
+        let at = known.at;
         match replay(&repeatable, known)? {
             Some(answer) => return Ok(answer),
-            None => once.was_done = true,
+            None => once.done_at = Some(at),
         }
     }
     let input = read(&asked)?;
@@ -124,8 +163,11 @@ where
         return Ok(told(status, body, false));
     }
     let body = serde_json::to_string(&handled?).unwrap_or_default();
-    if once.was_done || once.note.get().is_some() {
-        store.request_answer(&repeatable, (success.as_u16(), &body)).await?;
+    if (once.was_done() || once.note.get().is_some())
+        && let Err(error) = store.request_answer(&repeatable, (success.as_u16(), &body)).await
+    {
+        // It is done all the same, and who asks again gets it read from the books.
+        tracing::warn!(%error, "an answer could not be kept");
     }
     Ok(told(success.as_u16(), body, false))
 }

@@ -86,6 +86,14 @@ pub struct Call<I> {
     pub once: Once,
 }
 
+impl<I> Call<I> {
+    /// A part of what is asked for, which is done or not by itself, under a request id of its own.
+    pub fn split_off(&self, number: usize) -> Call<()> {
+        let request = format!("{}-{number}", self.asked.request);
+        Call { asked: Asked { request, ..self.asked.clone() }, input: (), once: self.once.part(number) }
+    }
+}
+
 impl<I> std::ops::Deref for Call<I> {
     type Target = Asked;
 

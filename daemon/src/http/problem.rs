@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::JobError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::StoreError;
 use utoipa::ToSchema;
 
@@ -18,7 +18,7 @@ use crate::input::{BadInput, Problems};
 const RETRY_SECS: u32 = 2;
 
 /// Why it was not done.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     #[serde(rename = "type")]
     #[schema(example = "urn:bursar:problem:insufficient_funds")]
@@ -88,6 +88,18 @@ impl Problem {
     /// What the rules refuse.
     pub fn refused(code: &str, why: &str) -> Self {
         Self::new(StatusCode::CONFLICT, code, why)
+    }
+
+    /// Which run, and what the office does about it, is not told to customers.
+    #[must_use]
+    pub fn for_customers(self) -> Self {
+        match self.code.as_str() {
+            "held" | "paused" | "opening" | "clock_in_doubt" | "not_now" => {
+                let detail = "the office looks at something first: nothing was done, ask again later";
+                Self { detail: detail.to_owned(), ..self }
+            }
+            _ => self,
+        }
     }
 
     pub fn text(&self) -> String {

@@ -83,8 +83,9 @@ word! {
 }
 
 fn place(text: &str) -> Result<i64, String> {
-    let all_digits = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-    text.parse().ok().filter(|_| all_digits).ok_or_else(|| "it is the `next` of the page before".to_owned())
+    let all_digits = (1..=18).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
+    let is_plain = all_digits && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| is_plain).ok_or_else(|| "it is the `next` of the page before".to_owned())
 }
 
 /// A whole number, however JSON writes it.

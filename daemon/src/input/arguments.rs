@@ -62,7 +62,7 @@ pub fn text(text: &str) -> Result<String, String> {
 }
 
 /// Marks that have text read in another order than it is written in, and breaks of lines that are no controls.
-fn misleads(letter: char) -> bool {
+pub fn misleads(letter: char) -> bool {
     matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -1,5 +1,7 @@
 //! Who a customer is, each detail as it has to be.
 
+use super::arguments::misleads;
+
 const LONGEST: usize = 500;
 const LONGEST_EMAIL: usize = 254;
 const LONGEST_TAX_ID: usize = 64;
@@ -15,10 +17,11 @@ pub fn refusal(column: &str, text: &str) -> Option<String> {
         "address" => (LONGEST, true),
         _ => (LONGEST, false),
     };
-    let is_plain = !text.chars().any(|each| each.is_control() && !(lines && each == '\n'));
+    let is_plain = !text.chars().any(|each| misleads(each) || (each.is_control() && !(lines && each == '\n')));
     if text.trim().is_empty() || text.chars().count() > longest || !is_plain {
         let on = if lines { "" } else { " on one line" };
-        return Some(format!("it is text of 1 to {longest} characters{on}, none of them a control character"));
+        let free_of = "a control character or a mark that turns its direction";
+        return Some(format!("it is text of 1 to {longest} characters{on}, none of them {free_of}"));
     }
     match column {
         "email" if !is_email(text) => Some("an e-mail address is like billing@example.org".to_owned()),
@@ -68,6 +71,8 @@ mod tests {
             ("company", " ", "1 to 500"),
             ("tax_id", &"1".repeat(65), "1 to 64"),
             ("address", "bell\u{7}", "control character"),
+            ("address", "one\u{2028}two", "control character"),
+            ("person", "Ann \u{202e}nnA", "turns its direction"),
             ("language", "german, please", "a tag like de"),
             ("language", "d", "a tag like de"),
             ("provider", "cash", "stripe, paypal, btcpay"),

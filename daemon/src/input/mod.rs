@@ -27,7 +27,7 @@ pub use arrivals::{Arrivals, Imported, Printed, Read, Terms, Totals, add};
 pub use config::{Config, Log, LogFormat};
 pub use database::{BadInput, database_address};
 pub use document::Format;
-pub use prices::{PriceListFile, read_price_lists};
+pub use prices::{PriceListFile, read_price_list, read_price_lists};
 pub use problem::{Place, Problem, Problems};
 pub use scenario::{Entry, Scenario};
 pub use verbs::{ScriptedCard, Verb, Whose};

@@ -1,17 +1,18 @@
 //! Price lists: the `plans` of a file, of a scenario or of its `set_prices` (rule 2).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rules::{Component, Mode, Plan, PriceBook, PriceList, Quantity, Tier, Timestamp};
 
 use super::document;
 use super::problem::{Problem, Problems};
-use super::reader::{Report, Value};
+use super::reader::{Report, Table, Value};
 use super::words;
 
 const MOST_TERM_MONTHS: u32 = 120;
 
+const A_LIST: &str = "a price list is a table with `plans`";
 const LIST_KEYS: &[&str] = &["effective_at", "plans"];
 const PLAN_KEYS: &[&str] = &["id", "mode", "price", "currency", "term_months", "components", "options"];
 const COMPONENT_KEYS: &[&str] = &["unit_price", "tiers", "included", "metered", "shrink_erases"];
@@ -46,12 +47,10 @@ pub fn read_price_lists(paths: &[PathBuf]) -> Result<Vec<PriceListFile>, Problem
     let mut files: Vec<(PriceListFile, Option<Value<'_>>)> = Vec::new();
     for (path, node, report) in &documents {
         let value = Value::document(node, report);
-        let Some(table) = value.table("a price list is a table with `plans`") else { continue };
+        let Some(table) = value.table(A_LIST) else { continue };
         table.only(LIST_KEYS);
-        let effective_at = table.maybe("effective_at", words::time);
-        let list = table.need("plans", plans);
-        if let (Some(effective_at), Some(plans)) = (effective_at, list) {
-            files.push((PriceListFile { path: (*path).clone(), effective_at, plans }, table.get("plans")));
+        if let Some(file) = price_list(&table, path) {
+            files.push((file, table.get("plans")));
         }
     }
     files.sort_by_key(|(file, _)| file.since());
@@ -70,6 +69,23 @@ pub fn read_price_lists(paths: &[PathBuf]) -> Result<Vec<PriceListFile>, Problem
     let files = files.into_iter().map(|(file, _)| file).collect();
     problems.extend(documents.into_iter().flat_map(|(_, _, report)| report.into_problems()));
     Problems::checked(problems, Some(files))
+}
+
+/// Reads a price list that came in a request, beside keys that are the request's own.
+pub fn read_price_list(source: &str, text: &str, beside: &[&str]) -> Result<PriceListFile, Problems> {
+    let node = document::parse(source, text, document::Format::Json)?;
+    let report = Report::new(source.to_owned());
+    let list = Value::document(&node, &report).table(A_LIST).and_then(|table| {
+        table.only(&[LIST_KEYS, beside].concat());
+        price_list(&table, Path::new(source))
+    });
+    Problems::checked(report.into_problems(), list)
+}
+
+fn price_list(table: &Table<'_>, path: &Path) -> Option<PriceListFile> {
+    let effective_at = table.maybe("effective_at", words::time);
+    let plans = table.need("plans", plans);
+    Some(PriceListFile { path: path.to_owned(), effective_at: effective_at?, plans: plans? })
 }
 
 /// Lays a list over the older ones and notes why, where it doesn't fit; `value` is the list as written.
@@ -180,8 +196,6 @@ fn rising(value: &Value<'_>, reached: &mut Quantity) -> Option<Quantity> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::super::document::{Format, parse};
     use super::*;
 

@@ -10,11 +10,13 @@ pub mod reload;
 mod seldom;
 mod signals;
 mod status;
+mod tend;
 #[cfg(test)]
 mod tests;
 mod watchdog;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::{self, SocketAddr};
@@ -61,9 +63,6 @@ pub enum Role {
 }
 
 const TICK: Duration = Duration::from_secs(1);
-
-/// How often it is written which keys were used.
-const KEEP: Duration = Duration::from_secs(60);
 
 /// How often the books are asked whether they are still this program's to work in. Each commit asks for itself.
 const ASK: Duration = Duration::from_secs(5);
@@ -228,9 +227,11 @@ impl Server {
 
     /// Runs until the office's stop is asked for, and closes the books.
     pub async fn run(mut self) -> anyhow::Result<()> {
+        let tending = tokio::spawn(tend::tend(self.office.clone(), self.face.clone(), self.reach.clone()));
         if self.role == Role::Http {
             let ended = self.only_watch().await;
             self.notify.stopping();
+            tending.abort();
             self.http.abort();
             self.office.store.close().await;
             return ended;
@@ -245,6 +246,7 @@ impl Server {
             tracing::warn!("what was at work did not end in time: it rolls back and is found due at the next start");
         }
         feeling.abort();
+        tending.abort();
         self.http.abort();
         if tokio::time::timeout(TICK, self.close()).await.is_err() {
             tracing::warn!("the database was too busy to be closed: its log is read at the next start");
@@ -299,7 +301,6 @@ impl Server {
                 if rounds.purge_at <= now {
                     rounds.purge_at = now.plus_secs(self.purge(now).await);
                 }
-                self.keep(&mut rounds.kept, now).await;
                 self.health.ticked(&ticked.problems);
             }
             Err((what, error)) => self.doubt(what, error),
@@ -315,13 +316,9 @@ impl Server {
     /// Runs no jobs; that its clock is right again is for it to say.
     async fn only_watch(&mut self) -> anyhow::Result<()> {
         let stop = self.office.stop.clone();
-        let mut kept = None;
         while !stop.is_asked() {
             match self.look(false).await? {
-                Ok(now) => {
-                    self.keep(&mut kept, now).await;
-                    self.health.ticked(&[]);
-                }
+                Ok(_) => self.health.ticked(&[]),
                 Err((what, error)) => self.doubt(what, error),
             }
             if !self.notify.is_ready() && self.health.is_ready().await {
@@ -364,23 +361,6 @@ impl Server {
         self.health.ticked(&problems);
     }
 
-    /// Seals what the audit log has new, and looks each minute after what requests leave behind.
-    async fn keep(&self, kept: &mut Option<Stopwatch>, now: Timestamp) {
-        const SEALED_AT_ONCE: u32 = 1_000;
-        let sealed = self.office.store.audit_seal(SEALED_AT_ONCE).await.map(|_| ());
-        let is_time = kept.as_ref().is_none_or(|kept| kept.elapsed() >= KEEP);
-        let after = match &self.face {
-            Some(face) if is_time => face.keep(now).await,
-            _ => Ok(()),
-        };
-        if is_time {
-            *kept = Some(Stopwatch::start());
-        }
-        for error in [sealed, after].into_iter().filter_map(Result::err) {
-            tracing::warn!(%error, "cannot look after the audit log and the requests; trying again");
-        }
-    }
-
     /// Purges the queue; after how many seconds it is to be done again.
     async fn purge(&self, now: Timestamp) -> i64 {
         let kept_secs = self.office.store.wakes_kept_secs();
@@ -405,15 +385,13 @@ struct Rounds {
     /// Work failed: it is looked at again after so long.
     rewake_in: Option<i64>,
     told: Seldom,
-    /// Since what requests leave behind was looked after.
-    kept: Option<Stopwatch>,
 }
 
 impl Rounds {
     fn new(worker: &str, now: Timestamp) -> Self {
         let scheduler = Scheduler::new(worker, now);
         let purge_at = scheduler.next();
-        Self { scheduler, purge_at, was_ready: false, rewake_in: None, told: Seldom::default(), kept: None }
+        Self { scheduler, purge_at, was_ready: false, rewake_in: None, told: Seldom::default() }
     }
 }
 
@@ -450,10 +428,15 @@ fn note(ticked: &Ticked, told: &mut Seldom) {
     if ticked.retried > 0 {
         tracing::info!(accounts = ticked.retried, "tried parked accounts again");
     }
+    // One cause keeps many from looking: it is told once, with whom.
+    let mut causes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (what, error) in &ticked.problems {
         if told.is_time_for(what) {
-            tracing::error!(job = *what, %error, "cannot look what is due; trying again");
+            causes.entry(error.to_string()).or_default().push(what);
         }
+    }
+    for (error, jobs) in causes {
+        tracing::error!(jobs = jobs.join(", "), error, "cannot look what is due; trying again");
     }
 }
 

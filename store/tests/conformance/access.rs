@@ -93,10 +93,13 @@ async fn a_request_is_written_with_its_change_and_once() {
     assert!(matches!(commit(&again, &moved).await, Err(StoreError::DoneBefore)));
     assert_eq!(books.load(ann.id).await, moved);
     let known = store.request_done(key, "once").await.expect("readable").expect("the request");
-    assert_eq!((known.attempt.as_str(), known.answer), ("r1", Some((201, "{}".to_owned()))));
+    assert_eq!((known.at, known.answer), (NOW, Some((201, "{}".to_owned()))));
+    // What is not sealed yet has no place in the log.
+    assert_eq!(store.audit_page(None, 0, 9).await.expect("the log"), []);
+    assert_eq!(store.audit_seal(9).await.expect("sealed"), 1);
     let log = store.audit_page(None, 0, 9).await.expect("the log");
     let [row] = log.as_slice() else { panic!("{log:?}") };
-    assert_eq!((row.request.as_str(), row.after.as_deref(), &row.seal), ("r1", Some("1.000000"), &None));
+    assert_eq!((row.request.as_str(), row.after.as_deref()), ("r1", Some("1.000000")));
     // After a day nobody asks for the answer any more.
     assert_eq!(store.requests_forget(NOW.plus_secs(1), 10).await.expect("forgotten"), 1);
     assert_eq!(store.request_done(key, "once").await.expect("readable"), None);
@@ -136,6 +139,8 @@ async fn the_audit_log_is_sealed_in_its_order_and_stays() {
         assert_eq!((sealed, &hash), (place, &row.hash(&before).expect("a hash")));
         before = hash;
     }
+    assert_eq!(store.audit_hash(5).await.expect("readable").as_ref(), Some(&before));
+    assert_eq!(store.audit_hash(6).await.expect("readable"), None);
     assert_eq!(store.audit_head().await.expect("readable"), (5, before));
     assert_eq!(store.verify(None, &rules::Policy::default()).await.expect("verified"), []);
     for forged in ["update audit_log set actor = 'nobody'", "delete from audit_log", "update audit_log set hash = 'x'"]
@@ -143,4 +148,77 @@ async fn the_audit_log_is_sealed_in_its_order_and_stays() {
         let refused = books.try_sql(forged).await.expect_err(forged).to_string();
         assert!(refused.contains("audit_log_"), "{forged}: {refused}");
     }
+}
+
+/// Several daemons seal at the same time, while others write.
+#[tokio::test]
+async fn the_log_is_one_chain_whoever_seals_it() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let write = async |number: i64| {
+        let mut new = note(&format!("r{number}"), KeyId(0));
+        new.repeatable = None;
+        store.note_alone(&Note::new(new)).await.expect("kept");
+    };
+    for round in 0..20 {
+        let seal = || store.audit_seal(7);
+        let (_, one, other, third) = tokio::join!(write(round), seal(), seal(), seal());
+        for sealed in [one, other, third] {
+            sealed.expect("sealed by somebody");
+        }
+    }
+    while store.audit_seal(7).await.expect("sealed") > 0 {}
+    assert_eq!(store.audit_head().await.expect("readable").0, 20);
+    assert_eq!(store.verify(None, &rules::Policy::default()).await.expect("verified"), []);
+}
+
+#[tokio::test]
+async fn parts_of_a_request_are_done_each_by_itself() {
+    let books = Books::new().await;
+    let (store, key) = (&books.store, key(&books, "0a1b2c3d4e5f").await);
+    let whole = note("r", key).repeatable.expect("repeatable");
+    for number in [0, 2] {
+        let mut new = note(&format!("r-{number}"), key);
+        new.repeatable = Some(whole.part(number));
+        store.note_alone(&Note::new(new)).await.expect("kept");
+    }
+    store.request_answer(&whole.part(2), (409, "{}")).await.expect("kept");
+    // One of another request, whose key begins alike.
+    let mut other = note("other", key);
+    other.repeatable = Some(Repeatable { idempotency_key: "once-more".to_owned(), ..whole.clone() });
+    store.note_alone(&Note::new(other)).await.expect("kept");
+    let parts = store.request_parts_done(key, "once").await.expect("readable");
+    let answers: Vec<_> = parts.iter().map(|(number, done)| (*number, done.answer.clone())).collect();
+    assert_eq!(answers, [(0, None), (2, Some((409, "{}".to_owned())))]);
+    assert_eq!(store.request_done(key, "once").await.expect("readable"), None);
+}
+
+#[tokio::test]
+async fn keys_of_accounts_are_forgotten_behind_their_requests() {
+    let books = Books::new().await;
+    let panel = key(&books, "0a1b2c3d4e5f").await;
+    let ann = books.open_account("ann").await;
+    let digest = "d".repeat(64);
+    let expires_at = Some(NOW.plus_secs(60));
+    let new = NewKey {
+        prefix: "111111111111",
+        digest: &digest,
+        name: "browser",
+        scope: KeyScope::Account,
+        account: Some(ann.id),
+        made_by: Some(panel),
+        created_by: "panel",
+        expires_at,
+    };
+    let store = &books.store;
+    store.key_insert(&new, NOW).await.expect("kept");
+    let child = store.key("111111111111").await.expect("readable").expect("the key").id;
+    store.note_alone(&Note::new(note("r1", child))).await.expect("kept");
+    let later = NOW.plus_secs(61);
+    assert_eq!(store.keys_forget(NOW, 9).await.expect("asked"), 0);
+    assert_eq!(store.keys_forget(later, 9).await.expect("asked"), 0);
+    store.requests_forget(later, 9).await.expect("forgotten");
+    assert_eq!(store.keys_forget(later, 9).await.expect("forgotten"), 1);
+    // The panel's own stays, though it is over as well.
+    assert!(store.key("0a1b2c3d4e5f").await.expect("readable").is_some());
 }

@@ -100,7 +100,10 @@ async fn access(store: &store::Store) {
     store.audit_head().await.expect("readable");
     store.audit_page(None, 0, 10).await.expect("the log");
     store.audit_page(Some(AccountId(1)), 0, 10).await.expect("the log");
+    store.audit_hash(1).await.expect("readable");
+    store.request_parts_done(key, "once").await.expect("readable");
     store.requests_forget(NOW, 10).await.expect("forgotten");
+    store.keys_forget(NOW, 10).await.expect("forgotten");
     store.key_revoke("0a1b", "ann", NOW).await.expect("revoked");
     store.account_name(AccountId(1)).await.expect("a name");
     store.service_numbered(AccountId(1), 0).await.expect("a service");

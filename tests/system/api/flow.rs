@@ -69,6 +69,7 @@ fn serve_customers(host: &Host) {
     let key = panel.done(&format!("{path}/keys"), r#"{"name": "ann's browser"}"#);
     let customer = panel.with(key["secret"].as_str().expect("a secret"));
     host.api.done(&format!("{path}/adjustments"), r#"{"amount": "1.00", "reason": "between us"}"#);
+    host.settled();
     let seen = customer.get(&format!("{path}/statement")).body + &customer.get(&format!("{path}/activity")).body;
     assert!(!seen.contains("between us") && !seen.contains("key:admin/"), "{seen}");
     assert_eq!(customer.get("/v1/accounts").status, 403);
@@ -89,6 +90,7 @@ fn serve_customers(host: &Host) {
     let entry = statement["entries"][1]["ref"].as_str().expect("a reference").split_once('/').expect("a part").1;
     let why = panel.get(&format!("{path}/explain/{entry}")).json();
     assert!(why["explanation"]["why"].is_string(), "{why}");
+    host.settled();
     let audit = host.api.get("/v1/audit?limit=1000").json();
     let of = |action: &str| {
         let entries = audit["entries"].as_array().expect("entries").iter();

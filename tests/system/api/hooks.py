@@ -7,7 +7,7 @@ import uuid
 import schemathesis
 
 CHANCE = random.Random(1)
-KNOWN = {"account": "ann", "service": "web-1", "job": "end_trials", "run": "1", "what": "t0"}
+KNOWN = {"account": "ann", "service": "web-1", "job": "end_trials", "run": "1", "what": "t0", "list": "1", "month": "2020-01"}
 
 
 @schemathesis.auth()
@@ -39,6 +39,12 @@ def before_call(context, case, kwargs):
         body.pop("at", None)
         if case.operation.label.endswith("/change") and all(body.get(key) is None for key in ("plan", "quantities", "options")):
             body["options"] = []
+        if "expires_at" in body:
+            body["expires_at"] = "2099-01-01T00:00:00Z"
+        if case.operation.label.endswith("/price-lists"):
+            body.clear()
+            body["plans"] = [{"id": "p%d" % CHANCE.randrange(9), "mode": "daily", "price": "1.00"}]
+            body["effective_at"] = "2099-01-01T00:00:00Z"
         if case.operation.label.endswith("/details"):
             body.clear()
             body["company"] = "Ann AG"
@@ -46,6 +52,8 @@ def before_call(context, case, kwargs):
         for name, day in (("from", "2026-01-01"), ("to", "2027-01-01")):
             if name in query:
                 query[name] = day
+        # Seconds that are still to come.
+        query.pop("at", None)
     for name in case.path_parameters or {}:
         if name in KNOWN and case.meta and case.meta.generation.mode.is_positive and CHANCE.random() < 0.7:
             case.path_parameters[name] = KNOWN[name]

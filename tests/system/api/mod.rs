@@ -4,7 +4,10 @@ mod flow;
 mod hostile;
 mod keys;
 mod matrix;
+mod office;
 mod once;
+mod property;
+mod quarter;
 mod schema;
 
 use std::fs;
@@ -72,6 +75,17 @@ impl Host {
         let deposit = format!("{{\"amount\": \"{amount}\", \"reference\": \"first-{name}\"}}");
         self.api.done(&format!("/v1/accounts/{name}/deposits"), &deposit);
         opened
+    }
+
+    /// Waits until all that is in the audit log is sealed, and so can be seen.
+    fn settled(&self) {
+        let seen = || self.api.get("/v1/audit?limit=1000").json()["entries"].as_array().map_or(0, Vec::len);
+        let mut before = seen();
+        wait_until("nothing comes any more", || {
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            let now = seen();
+            std::mem::replace(&mut before, now) == now
+        });
     }
 
     fn verified(&self) {

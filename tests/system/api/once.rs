@@ -97,6 +97,7 @@ fn a_request_is_done_once_though_the_daemon_dies() {
     }
     assert!(killed > 3, "only {killed} kills");
     assert_eq!(host.api.get("/v1/accounts/ann").json()["wallet"], json!("90.000000"));
+    host.settled();
     let audit = host.api.get("/v1/audit?limit=1000").json();
     let bonuses = audit["entries"].as_array().expect("entries").iter().filter(|row| row["action"] == json!("adjust"));
     assert_eq!(bonuses.count(), 40);

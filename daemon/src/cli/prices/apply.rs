@@ -1,9 +1,11 @@
 //! `bursar prices apply`.
 
+use jobs::Office;
+use rules::Timestamp;
 use serde_json::json;
 use store::{Published, Store};
 
-use super::{ApplyArgs, Laid, diff, refused, since};
+use super::{ApplyArgs, Laid, diff, since};
 use crate::cli::ask::confirmed;
 use crate::cli::author::author;
 use crate::cli::books::NotNow;
@@ -16,23 +18,17 @@ const SHOWN: usize = 5;
 pub async fn run(args: ApplyArgs) -> anyhow::Result<u8> {
     let new = &args.new;
     let office = new.books.office_for_prices().await?;
-    let has_accounts = office.store.account_ids_range().await?.is_some();
-    let (store, now) = (&office.store, office.clock.now());
+    let store = &office.store;
     let laid = new.lay(store).await?;
-    if has_accounts && laid.since < now {
-        let problem = format!(
-            "it takes effect {}, and now is {now}: what began is priced already; give a later --effective-at",
-            since(laid.since)
-        );
-        return Err(refused(&new.file, &problem).into());
-    }
+    refuse_past(store, &laid, office.clock.now()).await?;
     let compared = diff::compare(store, &laid).await?;
-    let mut json = diff::json_of(&laid, &compared)?;
+    let mut json = diff::json_of(&laid, &compared, usize::MAX)?;
     // Who is asked sees it first.
     if args.format == Format::Table {
         say(diff::text(&laid, &compared, SHOWN)?)?;
     }
-    let applied = if args.yes || confirmed("Apply it?")? { Some(publish(store, &laid, &args).await?) } else { None };
+    let is_wanted = args.yes || confirmed("Apply it?")?;
+    let applied = if is_wanted { Some(publish(&office, &laid, &author()).await?) } else { None };
     store.close().await;
     json["list"] = json!(applied);
     let text = match applied {
@@ -43,26 +39,36 @@ pub async fn run(args: ApplyArgs) -> anyhow::Result<u8> {
     Ok(if applied.is_some() { DONE } else { FAILED })
 }
 
-/// Under which id it is published; what was looked at before the question is looked at again.
-async fn publish(store: &Store, laid: &Laid, args: &ApplyArgs) -> anyhow::Result<i64> {
-    let now = jobs::Clock::system().now();
-    match store.price_list_publish(&laid.list, laid.since, laid.seen, &author(), now).await? {
+/// Where there are accounts, what began is priced already.
+pub async fn refuse_past(store: &Store, laid: &Laid, now: Timestamp) -> anyhow::Result<()> {
+    if laid.since >= now || store.account_ids_range().await?.is_none() {
+        return Ok(());
+    }
+    let since = since(laid.since);
+    let problem =
+        format!("it takes effect {since}, and now is {now}: what began is priced already; give a later effective_at");
+    Err(laid.refused(&problem).into())
+}
+
+/// Under which id it is published; what was looked at before is looked at again.
+pub async fn publish(office: &Office, laid: &Laid, author: &str) -> anyhow::Result<i64> {
+    let now = office.clock.now();
+    let since = since(laid.since);
+    match office.store.price_list_publish(&laid.list, laid.since, laid.seen, author, now).await? {
         Published::Done(id) => Ok(id),
         Published::Moved => {
-            Err(NotNow("other price lists or an outage came meanwhile: see `prices list`, then again".to_owned())
+            Err(NotNow("other price lists or an outage came meanwhile: look at the lists, then again".to_owned())
                 .into())
         }
         Published::Past(now) => {
-            let problem =
-                format!("it was to take effect {}, and now is {now}; give a later --effective-at", since(laid.since));
-            Err(refused(&args.new.file, &problem).into())
+            let problem = format!("it was to take effect {since}, and now is {now}; give a later effective_at");
+            Err(laid.refused(&problem).into())
         }
         Published::Settled(at) => {
             let problem = format!(
-                "it takes effect {}, and an account is settled to {at} already; give a later --effective-at",
-                since(laid.since)
+                "it takes effect {since}, and an account is settled to {at} already; give a later effective_at"
             );
-            Err(refused(&args.new.file, &problem).into())
+            Err(laid.refused(&problem).into())
         }
     }
 }

@@ -22,7 +22,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<u8> {
     let compared = compare(&store, &laid).await?;
     store.close().await;
     let most = if args.all { usize::MAX } else { SHOWN };
-    args.format.print(&json_of(&laid, &compared)?, &text(&laid, &compared, most)?)?;
+    args.format.print(&json_of(&laid, &compared, usize::MAX)?, &text(&laid, &compared, most)?)?;
     Ok(DONE)
 }
 
@@ -103,7 +103,8 @@ fn per(mode: Mode, months: u32) -> String {
     }
 }
 
-pub fn json_of(laid: &Laid, compared: &Comparison<'_>) -> anyhow::Result<Value> {
+/// The plans, and so many of the accounts that pay most more.
+pub fn json_of(laid: &Laid, compared: &Comparison<'_>, most: usize) -> anyhow::Result<Value> {
     let amount = |price: Price| price.to_string();
     let plans: Vec<Value> = compared
         .plans()
@@ -117,13 +118,17 @@ pub fn json_of(laid: &Laid, compared: &Comparison<'_>) -> anyhow::Result<Value> 
         })
         .collect();
     let mut accounts = Vec::new();
-    for account in compared.accounts()? {
+    let differing = compared.accounts()?;
+    let (count, unpriced) = (differing.len(), compared.unpriced());
+    for account in differing.into_iter().take(most) {
         let AccountDifference { account, currency, services, old, new } = account;
         accounts.push(json!({
             "account": account, "currency": currency.code(), "services": services, "now": old.to_string(),
             "then": new.to_string(), "difference": new.checked_sub(old)?.to_string(), "per": "month",
         }));
     }
-    let unpriced = compared.unpriced();
-    Ok(json!({ "effective_at": since(laid.since), "plans": plans, "accounts": accounts, "unpriced": unpriced }))
+    Ok(json!({
+        "effective_at": since(laid.since), "plans": plans, "accounts": accounts, "differing": count,
+        "unpriced": unpriced,
+    }))
 }

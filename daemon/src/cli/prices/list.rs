@@ -37,7 +37,7 @@ fn plans(list: &PublishedList) -> String {
     }
 }
 
-fn json_of(list: &PublishedList) -> Value {
+pub fn json_of(list: &PublishedList) -> Value {
     let withdrawn = list.withdrawn.as_ref();
     json!({
         "id": list.id,

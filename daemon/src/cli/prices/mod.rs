@@ -1,11 +1,11 @@
 //! `bursar prices`: price lists, from the check of a file to the withdrawal of what was published.
 
-mod apply;
-mod diff;
-mod list;
-mod withdraw;
+pub mod apply;
+pub mod diff;
+pub mod list;
+pub mod withdraw;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use rules::{PriceBook, PriceList, Timestamp};
@@ -131,6 +131,8 @@ pub async fn run(command: Prices) -> anyhow::Result<u8> {
 
 /// A list that is not published yet, between the lists that are.
 pub struct Laid {
+    /// Where it comes from, for what is told of it.
+    source: String,
     pub list: PriceList,
     pub since: Timestamp,
     /// The books of the lists without it and with it, and what they are of.
@@ -139,17 +141,27 @@ pub struct Laid {
     pub seen: Revision,
 }
 
-impl NewList {
-    /// Reads the file and lays it over the older lists, and the later ones over it.
-    async fn lay(&self, store: &Store) -> anyhow::Result<Laid> {
-        let PriceListFile { path, effective_at, plans } = self.read()?;
-        let since = self.effective_at.or(effective_at).unwrap_or(Timestamp::BEGINNING);
+impl Laid {
+    /// Lays a list over the older ones, and the later ones over it.
+    pub async fn over(store: &Store, file: PriceListFile) -> anyhow::Result<Self> {
+        let (since, source) = (file.since(), file.path.display().to_string());
         let seen = store.revision().await?;
         let lists: Vec<PublishedList> =
             store.price_lists().await?.into_iter().filter(|list| list.withdrawn.is_none()).collect();
         let old = store.price_book().await?;
-        let new = lay_between(&lists, since, &plans).map_err(|problem| refused(&path, &problem))?;
-        Ok(Laid { list: plans, since, old, new, seen })
+        let new = lay_between(&lists, since, &file.plans).map_err(|problem| refused(&source, &problem))?;
+        Ok(Self { source, list: file.plans, since, old, new, seen })
+    }
+
+    fn refused(&self, problem: &str) -> BadInput {
+        refused(&self.source, problem)
+    }
+}
+
+impl NewList {
+    async fn lay(&self, store: &Store) -> anyhow::Result<Laid> {
+        let file = self.read()?;
+        Laid::over(store, PriceListFile { effective_at: self.effective_at.or(file.effective_at), ..file }).await
     }
 
     fn read(&self) -> anyhow::Result<PriceListFile> {
@@ -158,8 +170,8 @@ impl NewList {
     }
 }
 
-fn refused(file: &Path, problem: &str) -> BadInput {
-    BadInput(format!("{}: {problem}", file.display()))
+fn refused(source: &str, problem: &str) -> BadInput {
+    BadInput(format!("{source}: {problem}"))
 }
 
 fn lay_between(lists: &[PublishedList], since: Timestamp, new: &PriceList) -> Result<PriceBook, String> {
@@ -182,6 +194,6 @@ fn lay_between(lists: &[PublishedList], since: Timestamp, new: &PriceList) -> Re
 }
 
 /// The second of a list as people read it.
-fn since(at: Timestamp) -> String {
+pub fn since(at: Timestamp) -> String {
     if at == Timestamp::BEGINNING { "always".to_owned() } else { at.to_string() }
 }

@@ -1,20 +1,21 @@
 //! Accounts and their wallets.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
-use rules::{Action, NewAccount, Rest, SuspendReason};
+use rules::{AccountId, Action, NewAccount, Rest, SuspendReason};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{KeyScope, Told};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::cli::act;
-use crate::cli::deposit::deposit;
+use crate::cli::deposit::{Deposited, register};
 use crate::cli::details;
-use crate::cli::rows::behind;
+use crate::cli::rows::{self, behind};
 use crate::http::access::Access;
-use crate::http::operation::{Call, Handled, Nothing, Operation, get, post};
+use crate::http::operation::{Asked, Call, Handled, Nothing, Operation, get, post};
 use crate::http::problem::Problem;
 use crate::http::routes::acting;
 use crate::http::routes::finding::limit;
@@ -127,7 +128,7 @@ async fn open(call: Call<OpenAccount>) -> Handled<AccountView> {
     let (trial, resume_on_deposit) = (*trial, *resume_on_deposit);
     let name = call.new_name("name", name)?;
     let office = &call.face.office;
-    if !call.once.was_done {
+    if !call.once.was_done() {
         office.reload_if_moved().await?;
         let noting = call.once.office(&call, format!("account {name}"), None, None);
         let after = json!({ "name": name, "trial": trial, "currency": currency.as_ref().map(|code| code.0.code()) });
@@ -206,7 +207,7 @@ async fn correct(call: Call<ChangeDetails>) -> Handled<DetailsView> {
         let why = "give at least one of email, name, company, address, tax_id and language";
         return Err(Problem::bad_field("email", why));
     }
-    if !call.once.was_done {
+    if !call.once.was_done() {
         // Who the customer is belongs into one place, which can be erased: the log says what was changed, not to what.
         let columns: Vec<&str> = changes.keys().copied().collect();
         // No answer is kept either: sent again it changes nothing.
@@ -232,18 +233,46 @@ async fn pay(call: Call<Deposit>) -> Handled<DepositView> {
     let Deposit { amount: Amount(amount), reference: Line(reference) } = &call.input;
     let noting = call.once.office(&call, format!("account {name} deposit {reference}"), Some(id), None);
     let after = json!({ "amount": amount.to_string(), "reference": reference }).to_string();
-    call.once.tell(Told { after: Some(after), ..Told::default() });
-    let deposited = deposit(&noting, id, *amount, reference, &call.caller.actor()).await;
-    let deposited = deposited.map_err(|error| match error.downcast_ref::<BadInput>() {
+    call.once.tell(Told { after: Some(after.clone()), ..Told::default() });
+    let registered = register(&noting, id, *amount, reference, &call.caller.actor()).await;
+    let registered = registered.map_err(refused_deposit)?;
+    // Kept by an earlier try of this very request, it is no other's.
+    let registered = Arc::new(if call.once.was_done() { registered.as_new() } else { registered });
+    // The answer is written with the booking, and needs nothing more to be read.
+    let seen = Arc::new(Mutex::new(None));
+    noting.store.tell_note_by({
+        let (asked, registered, seen) = (call.asked.clone(), registered.clone(), seen.clone());
+        move |changes| {
+            let told = Told { after: Some(after.clone()), ..Told::default() };
+            let Some(deposited) = registered.booked_by(changes, asked.now) else { return told };
+            let view = deposit_view(&asked, id, &deposited);
+            let answer = Some((StatusCode::CREATED.as_u16(), rows::json(&view).to_string()));
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(view);
+            Told { answer, ..told }
+        }
+    });
+    registered.book(&noting).await?;
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match seen.filter(|_| call.once.is_answered()) {
+        Some(view) => Ok(view),
+        None => Ok(deposit_view(&call, id, &registered.read(&noting).await?)),
+    }
+}
+
+fn deposit_view(asked: &Asked, id: AccountId, deposited: &Deposited) -> DepositView {
+    let view = deposited.view();
+    DepositView { change: asked.change_view(id, None, view.change), ..view }
+}
+
+fn refused_deposit(error: anyhow::Error) -> Problem {
+    match error.downcast_ref::<BadInput>() {
         Some(bad) if bad.field() == Some("reference") => {
             let detail = "this reference stands for another payment: give each payment one of its own";
             Problem::refused("reference_taken", detail).of_field("reference")
         }
         Some(bad) => Problem::bad_field("amount", bad.to_string()),
         None => error.into(),
-    })?;
-    let view = deposited.view();
-    Ok(DepositView { change: call.change_view(id, None, view.change), ..view })
+    }
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

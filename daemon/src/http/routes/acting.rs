@@ -5,7 +5,7 @@ use rules::{AccountId, Action};
 use store::Told;
 
 use crate::cli::act::{self, Brought};
-use crate::cli::refusal;
+use crate::cli::refusal::{self, By};
 use crate::cli::rows;
 use crate::http::operation::{Asked, Call, Handled};
 use crate::http::problem::Problem;
@@ -23,10 +23,10 @@ pub async fn act<I>(
     asked.trusted_now()?;
     if preview {
         office.reload_if_moved().await?;
-        let brought = act::preview(office, id, &action).await?;
+        let brought = act::preview(office, id, &action, By::Request).await?;
         return Ok(seen(asked, &brought));
     }
-    if call.once.was_done {
+    if call.once.was_done() {
         let detail = "it was begun and waits for a card, or did: look at the account before you ask with another key";
         return Err(Problem::new(StatusCode::CONFLICT, "awaits_card", detail));
     }
@@ -51,7 +51,9 @@ pub async fn act<I>(
                     Told { answer: Some((success.as_u16(), body)), ..told }
                 }
                 Some(Err(refused)) => {
-                    let why = office.with_context(|cx| refusal::why(refused, &action, &changes.account, cx, asked.now));
+                    let account = &changes.account;
+                    let why =
+                        office.with_context(|cx| refusal::why(refused, &action, account, cx, asked.now, By::Request));
                     let problem = Problem::refused(refused.name(), &why).of_request(&asked.request);
                     let answer = Some((StatusCode::CONFLICT.as_u16(), problem.text()));
                     Told { result: refused.name().to_owned(), answer, ..told }
@@ -61,7 +63,7 @@ pub async fn act<I>(
         }
     };
     let noting = call.once.office(asked, object, Some(id), Some(Box::new(tells)));
-    let brought = act::act_as(&noting, id, &action, &asked.caller.actor()).await?;
+    let brought = act::act_as(&noting, id, &action, (&asked.caller.actor(), By::Request)).await?;
     Ok(seen(asked, &brought))
 }
 

@@ -13,7 +13,15 @@ use crate::http::routes::finding::{PageQuery, limit};
 pub fn operations() -> Vec<Operation> {
     use Access::{Looks, Oversees};
     vec![
-        get(("listAudit", "/v1/audit", Oversees, "List who changed what, the oldest first"), list),
+        get(
+            (
+                "listAudit",
+                "/v1/audit",
+                Oversees,
+                "List who changed what, the oldest first; within a second or two of the change",
+            ),
+            list,
+        ),
         get(
             (
                 "listActivity",
@@ -26,9 +34,13 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
+/// Where the next page goes on: rows get their places in one order for all readers.
+fn place(row: &AuditRow) -> Option<String> {
+    row.seal.as_ref().map(|(place, _)| place.to_string())
+}
+
 #[derive(Serialize, ToSchema)]
 struct AuditView {
-    number: i64,
     at: String,
     #[schema(example = "key:panel")]
     actor: String,
@@ -45,7 +57,7 @@ struct AuditView {
     before: Option<Value>,
     #[schema(value_type = Option<Object>)]
     after: Option<Value>,
-    /// Its place in the chain and its hash; null for the seconds until it is sealed
+    /// Its place in the chain, and its hash over itself and the one before
     sealed: Option<i64>,
     hash: Option<String>,
 }
@@ -55,7 +67,6 @@ impl AuditView {
         let read = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
         let (sealed, hash) = row.seal.unzip();
         Self {
-            number: row.number,
             at: row.at.to_string(),
             actor: row.actor,
             request: row.request,
@@ -81,7 +92,7 @@ struct AuditPage {
 async fn list(call: Call<PageQuery>) -> Handled<AuditPage> {
     let (most, after) = (limit(call.input.limit.as_deref())?, call.input.after.as_ref().map(|place| place.0));
     let mut rows = call.face.office.store.audit_page(None, after.unwrap_or(0), most + 1).await?;
-    let next = behind(&mut rows, most).map(|row| row.number.to_string());
+    let next = behind(&mut rows, most).and_then(place);
     Ok(AuditPage { entries: rows.into_iter().map(AuditView::of).collect(), next, as_of: call.now.to_string() })
 }
 
@@ -110,7 +121,7 @@ async fn activity(call: Call<PageQuery>) -> Handled<ActivityPage> {
     let (id, _) = call.account().await?;
     let (most, after) = (limit(call.input.limit.as_deref())?, call.input.after.as_ref().map(|place| place.0));
     let mut rows = call.face.office.store.audit_page(Some(id), after.unwrap_or(0), most + 1).await?;
-    let next = behind(&mut rows, most).map(|row| row.number.to_string());
+    let next = behind(&mut rows, most).and_then(place);
     let activity = rows.into_iter().map(|row| Activity {
         at: row.at.to_string(),
         by: if row.actor.starts_with("customer:") { "customer" } else { "support" },

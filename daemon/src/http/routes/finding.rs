@@ -64,7 +64,11 @@ impl Asked {
 
     /// The service that the path names. Customers see none that is over (rule 5.8).
     pub async fn service(&self) -> Handled<ServiceRow> {
-        let (text, face, store) = (self.part("service"), &self.face, &self.face.office.store);
+        self.service_called(self.part("service")).await
+    }
+
+    pub async fn service_called(&self, text: &str) -> Handled<ServiceRow> {
+        let (face, store) = (&self.face, &self.face.office.store);
         let found = match face.ids.read(Kind::Service, text) {
             Some((account, number)) if self.caller.is_for(account) => store.service_numbered(account, number).await?,
             _ => match arguments::name(text) {
@@ -84,7 +88,7 @@ impl Asked {
         let missing = || Problem::not_found("invoice", text);
         let (account, number) = match face.ids.read(Kind::Invoice, text) {
             Some(found) => found,
-            None if text.contains('/') => return Err(missing()),
+            None if text.contains('/') || text.contains(char::is_control) => return Err(missing()),
             None => match printed::find(store, text).await {
                 Ok((account, reference)) => match reference.to {
                     Referred::Invoice(number) => (account, number),

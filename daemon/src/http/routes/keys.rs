@@ -11,7 +11,7 @@ use crate::http::access::Access;
 use crate::http::operation::{Call, Handled, Nothing, Operation, get, post};
 use crate::http::problem::Problem;
 use crate::http::secrets::Secret;
-use crate::http::words::{Line, Whole};
+use crate::http::words::{Line, Second, Whole};
 
 /// A key for one account lives so long at most.
 const MOST_MINUTES: u32 = 60;
@@ -30,6 +30,16 @@ pub fn operations() -> Vec<Operation> {
             ),
             StatusCode::CREATED,
             create,
+        ),
+        post(
+            (
+                "createKey",
+                "/v1/keys",
+                Administers,
+                "Make a key for a panel, for operators or to read; its secret is shown once",
+            ),
+            StatusCode::CREATED,
+            create_wide,
         ),
         post(("revokeKey", "/v1/keys/{key}/revoke", Administers, "Refuse a key from now on"), StatusCode::OK, revoke),
     ]
@@ -89,7 +99,7 @@ struct CreateKey {
     minutes: Option<Whole>,
 }
 
-/// A key with its secret: it is shown in this answer alone, and a repeated request gets a new one.
+/// A key with its secret: it is shown in this answer alone. A repeated request is told that it was.
 #[derive(Serialize, ToSchema)]
 struct FreshKey {
     #[serde(flatten)]
@@ -99,7 +109,6 @@ struct FreshKey {
     secret: String,
 }
 
-/// Without a note of the request: an answer that is kept would keep the secret.
 async fn create(call: Call<CreateKey>) -> Handled<FreshKey> {
     let (id, account) = call.account().await?;
     let CreateKey { name: Line(name), minutes } = &call.input;
@@ -107,7 +116,7 @@ async fn create(call: Call<CreateKey>) -> Handled<FreshKey> {
     if !(1..=MOST_MINUTES).contains(&minutes) {
         return Err(Problem::bad_field("minutes", format!("it is a whole number from 1 to {MOST_MINUTES}")));
     }
-    let (secret, store, by) = (Secret::fresh()?, &call.face.office.store, call.caller.actor());
+    let (secret, by) = (Secret::fresh()?, call.caller.actor());
     let ends = call.now.plus_secs(i64::from(minutes) * 60);
     let maker = &call.caller.key;
     let (expires_at, made_by) = (Some(maker.expires_at.map_or(ends, |at| at.min(ends))), Some(maker.id));
@@ -122,10 +131,66 @@ async fn create(call: Call<CreateKey>) -> Handled<FreshKey> {
         created_by: &by,
         expires_at,
     };
-    let note = call.once.alone(&call, format!("account {account} key {prefix}"), Some(id));
-    store.noting(note).key_insert(&key, call.now).await?;
-    let made = store.key(prefix).await?.ok_or_else(|| Problem::not_found("key", prefix))?;
-    Ok(FreshKey { key: KeyView::of(&made), secret: secret.text })
+    insert(&call, &key, format!("account {account} key {prefix}")).await?;
+    fresh(&call, secret).await
+}
+
+/// What a key may be made for over HTTP. One for admins is made on the machine alone: whoever took an admin's key
+/// would have another one behind it.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum WideScope {
+    Operator,
+    Panel,
+    Read,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CreateWideKey {
+    /// Who will have it, for who looks later
+    name: Line,
+    scope: WideScope,
+    /// From when it is refused; never, if not given
+    expires_at: Option<Second>,
+}
+
+async fn create_wide(call: Call<CreateWideKey>) -> Handled<FreshKey> {
+    let CreateWideKey { name: Line(name), scope, expires_at } = &call.input;
+    let expires_at = expires_at.as_ref().map(|second| second.0);
+    if expires_at.is_some_and(|at| at <= call.now) {
+        return Err(Problem::bad_field("expires_at", "that has passed"));
+    }
+    let scope = match scope {
+        WideScope::Operator => KeyScope::Operator,
+        WideScope::Panel => KeyScope::Panel,
+        WideScope::Read => KeyScope::Read,
+    };
+    let (secret, by) = (Secret::fresh()?, call.caller.actor());
+    // It may outlive the key that made it, which `created_by` names, for admins' keys are changed for new ones; but not
+    // beyond the second at which that one was to end.
+    let maker_ends = call.caller.key.expires_at;
+    let expires_at = expires_at.map_or(maker_ends, |at| Some(maker_ends.map_or(at, |end| at.min(end))));
+    let (made_by, account) = (None, None);
+    let (prefix, digest) = (secret.prefix.as_str(), secret.digest.as_str());
+    let key = NewKey { prefix, digest, name, scope, account, made_by, created_by: &by, expires_at };
+    insert(&call, &key, format!("key {prefix} {name} {}", scope.name())).await?;
+    fresh(&call, secret).await
+}
+
+/// An answer that is kept would keep the secret: who asks again is told which key there is.
+async fn insert<I>(call: &Call<I>, key: &NewKey<'_>, object: String) -> Handled<()> {
+    let noting = call.once.office(call, object, key.account, None);
+    let detail = format!("key {} was made and its secret shown, once: revoke it, and ask under a new key", key.prefix);
+    let again = Problem::refused("shown_before", &detail).of_request(&call.request).text();
+    call.once.tell(Told { answer: Some((StatusCode::CONFLICT.as_u16(), again)), ..Told::default() });
+    noting.store.key_insert(key, call.now).await?;
+    Ok(())
+}
+
+async fn fresh<I>(call: &Call<I>, Secret { prefix, text, .. }: Secret) -> Handled<FreshKey> {
+    let made = call.face.office.store.key(&prefix).await?.ok_or_else(|| Problem::not_found("key", &prefix))?;
+    Ok(FreshKey { key: KeyView::of(&made), secret: text })
 }
 
 async fn revoke(call: Call<Nothing>) -> Handled<KeyView> {

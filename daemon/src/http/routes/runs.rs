@@ -6,6 +6,7 @@ use ::jobs::release as release_run;
 use axum::body::Body;
 use axum::http::StatusCode;
 use futures_util::stream;
+use rules::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{Run, RunId, RunState, Store, Told};
@@ -23,8 +24,11 @@ use crate::http::words::Line;
 /// How often who watches a run is told how far it is.
 const EACH: Duration = Duration::from_secs(1);
 
+/// Who watches for longer asks again, with a key that is good then.
+const LONGEST: u32 = 600;
+
 pub fn operations() -> Vec<Operation> {
-    use Access::{Operates, Watches};
+    use Access::{Operates, Oversees, Watches};
     const OK: StatusCode = StatusCode::OK;
     vec![
         get(("listRuns", "/v1/runs", Watches, "List runs, the newest first"), list),
@@ -55,6 +59,12 @@ pub fn operations() -> Vec<Operation> {
             StatusCode::CREATED,
             retry,
         ),
+        get(("listParked", "/v1/parked", Oversees, "List the accounts that could not be settled, and why"), parked),
+        post(
+            ("retryParked", "/v1/parked/retry", Operates, "Have all parked accounts tried again now"),
+            OK,
+            retry_parked,
+        ),
     ]
 }
 
@@ -81,6 +91,20 @@ async fn find<I>(call: &Call<I>) -> Handled<Run> {
     let missing = || Problem::not_found("run", text);
     let id: i64 = text.parse().map_err(|_| missing())?;
     call.face.office.store.run(RunId(id)).await?.ok_or_else(missing)
+}
+
+/// The run that this request opened before: the first that its key asked for since.
+pub async fn asked_for_since<I>(
+    call: &Call<I>,
+    job: &str,
+    since: Timestamp,
+    is_it: impl Fn(&Run) -> bool,
+) -> Handled<Run> {
+    const NEWEST: u32 = 1_000;
+    let by = call.caller.actor();
+    let runs = call.face.office.store.runs(Some(job), NEWEST).await?;
+    let asked = runs.into_iter().filter(|run| run.asked_by == by && run.opened_at >= since && is_it(run));
+    asked.min_by_key(|run| run.id).ok_or_else(|| Problem::not_found("run", job))
 }
 
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -119,18 +143,22 @@ async fn show(call: Call<Nothing>) -> Handled<RunView> {
 
 async fn watch(call: Call<Nothing>) -> Handled<Answer> {
     let (id, store) = (find(&call).await?.id, call.face.office.store.clone());
-    let told = stream::unfold((store, false, true), move |(store, ended, first)| async move {
-        if ended {
+    let Ok(place) = call.face.streams.clone().try_acquire_owned() else {
+        let detail = "too many watch runs already: ask for the run itself, or again later";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).after(10));
+    };
+    let told = stream::unfold((store, place, false, 0), move |(store, place, ended, count)| async move {
+        if ended || count == LONGEST {
             return None;
         }
-        if !first {
+        if count > 0 {
             tokio::time::sleep(EACH).await;
         }
         let (event, ended) = match far(&store, id).await {
             Ok((run, ended)) => (format!("event: progress\ndata: {run}\n\n"), ended),
             Err(problem) => (format!("event: problem\ndata: {}\n\n", problem.text()), true),
         };
-        Some((Ok::<_, std::convert::Infallible>(event), (store, ended, false)))
+        Some((Ok::<_, std::convert::Infallible>(event), (store, place, ended, count + 1)))
     });
     Ok(Answer::events(Body::from_stream(told)))
 }
@@ -145,7 +173,7 @@ async fn far(store: &Store, id: RunId) -> Handled<(Value, bool)> {
 async fn release(call: Call<Nothing>) -> Handled<RunView> {
     let (run, office) = (find(&call).await?, &call.face.office);
     let now = call.trusted_now()?;
-    if !call.once.was_done {
+    if !call.once.was_done() {
         if run.state != RunState::Held {
             let why = format!("run {} is {}, not held", run.id.0, run.state.name());
             return Err(Problem::refused("invalid_state", &why));
@@ -170,7 +198,7 @@ struct CancelRun {
 
 async fn cancel(call: Call<CancelRun>) -> Handled<RunView> {
     let (run, office, Line(reason)) = (find(&call).await?, &call.face.office, &call.input.reason);
-    if !call.once.was_done {
+    if !call.once.was_done() {
         if run.slot.is_some() || run.asked_by == ::jobs::SCHEDULE {
             let why = "the schedule opened it: pause its job instead, which loses nothing";
             return Err(Problem::refused("invalid_state", why));
@@ -187,10 +215,9 @@ async fn cancel(call: Call<CancelRun>) -> Handled<RunView> {
 
 async fn retry(call: Call<Nothing>) -> Handled<RunView> {
     let (old, office) = (find(&call).await?, &call.face.office);
-    if call.once.was_done {
-        let runs = office.store.runs(Some(&old.job), 100).await?;
-        let again = runs.iter().find(|run| run.retry_of == Some(old.id));
-        return view(&office.store, again.ok_or_else(|| Problem::not_found("run", &old.job))?).await;
+    if let Some(at) = call.once.done_at {
+        let again = asked_for_since(&call, &old.job, at, |run| run.retry_of == Some(old.id)).await?;
+        return view(&office.store, &again).await;
     }
     let parked = old.counts.get("parked").is_some_and(|parked| *parked > 0);
     if old.state != RunState::Failed && !parked {
@@ -201,4 +228,48 @@ async fn retry(call: Call<Nothing>) -> Handled<RunView> {
     let noting = call.once.office(&call, format!("run {}", old.id.0), None, None);
     let run = open_again(&noting, &old, &call.caller.actor()).await?;
     view(&office.store, &run).await
+}
+
+/// An account that could not be settled: nothing of it moves until a try succeeds.
+#[derive(Serialize, ToSchema)]
+struct ParkedView {
+    account: String,
+    error: String,
+    parked_at: String,
+    tries: u32,
+    next_try_at: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ParkedList {
+    parked: Vec<ParkedView>,
+    as_of: String,
+}
+
+async fn parked(call: Call<Nothing>) -> Handled<ParkedList> {
+    let parked = call.face.office.store.parked().await?.into_iter().map(|one| ParkedView {
+        account: one.name,
+        error: one.error,
+        parked_at: one.parked_at.to_string(),
+        tries: one.tries,
+        next_try_at: one.next_try_at.to_string(),
+    });
+    Ok(ParkedList { parked: parked.collect(), as_of: call.now.to_string() })
+}
+
+/// How many accounts are tried again.
+#[derive(Serialize, ToSchema)]
+struct Retried {
+    parked: usize,
+    as_of: String,
+}
+
+async fn retry_parked(call: Call<Nothing>) -> Handled<Retried> {
+    let now = call.trusted_now()?;
+    let parked = call.face.office.store.parked().await?.len();
+    if !call.once.was_done() {
+        let noting = call.once.office(&call, "parked accounts".to_owned(), None, None);
+        noting.store.parked_retry(now).await?;
+    }
+    Ok(Retried { parked, as_of: call.now.to_string() })
 }
