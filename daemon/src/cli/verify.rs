@@ -1,6 +1,7 @@
 //! `bursar verify`.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use store::Violation;
 
 use crate::cli::{DONE, FAILED, VerifyArgs, books};
 
@@ -13,19 +14,26 @@ pub async fn run(args: VerifyArgs) -> anyhow::Result<u8> {
     };
     let violations = store.verify(account, &policy).await?;
     store.close().await;
-    let rows: Vec<_> = violations
-        .iter()
-        .map(|violation| {
-            let (id, name) = (violation.account, &violation.name);
-            json!({ "invariant": violation.invariant, "id": id, "account": name, "detail": violation.detail })
-        })
-        .collect();
+    let json = json!({ "verified": violations.is_empty(), "violations": rows(&violations) });
+    args.format.print(&json, &text(&violations))?;
+    Ok(if violations.is_empty() { DONE } else { FAILED })
+}
+
+pub fn rows(violations: &[Violation]) -> Vec<Value> {
+    let row = |violation: &Violation| {
+        let (id, name) = (violation.account, &violation.name);
+        json!({ "invariant": violation.invariant, "id": id, "account": name, "detail": violation.detail })
+    };
+    violations.iter().map(row).collect()
+}
+
+/// Each in a line, and what it comes to.
+pub fn text(violations: &[Violation]) -> String {
     let mut text: String = violations.iter().map(|violation| format!("{violation}\n")).collect();
     text += &match violations.len() {
         0 => "The books verify.".to_owned(),
         1 => "1 invariant is broken.".to_owned(),
         broken => format!("{broken} invariants are broken."),
     };
-    args.format.print(&json!({ "verified": violations.is_empty(), "violations": rows }), &text)?;
-    Ok(if violations.is_empty() { DONE } else { FAILED })
+    text
 }
