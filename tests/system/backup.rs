@@ -146,7 +146,7 @@ fn a_copy_is_read_and_changes_nothing_until_its_fence_is_down() {
         let problems: Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(problems["problems"].as_array().map(Vec::len), Some(1), "{body}");
         assert!(body.contains("these books are a copy"), "{body}");
-        let found = api.get("/v1/accounts?name=ann");
+        let found = api.get("/v1/accounts/ann");
         assert_eq!(found.status, 200, "{found:?}");
         for (path, body) in [
             ("/v1/accounts", r#"{"name": "mallory"}"#),

@@ -109,8 +109,10 @@ async fn lift(books: &Books, reason: &str, is_stopped: bool, format: Format) -> 
             "these books know nothing of what came after {taken_at}. Once they go on, all that fell due since is made up \
             for, cards are asked ({} without an answer in them) and numbers of invoices are given out that the original \
             may have given out already. Stop the original for good, compare what came since with the providers, the bank \
-            and the panel (docs/operating/backup.md), and then add --original-is-stopped",
-            counted(asked, "charge")
+            and the panel (docs/operating/backup.md), and then add --original-is-stopped. So that nothing is charged \
+            before the rest is entered, do it while no daemon serves this copy, and then: {}",
+            counted(asked, "charge"),
+            books.command(&["jobs", "pause", "--all", "--reason", "TEXT"])
         );
         return Err(Refused { code: "needs_confirmation", why }.into());
     }

@@ -1,7 +1,7 @@
 //! `bursar restore`: a copy of the books, brought back behind a fence.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -134,7 +134,7 @@ async fn of_file(from: &Path, to: &Path, fence: NewFence<'_>, config: &Config) -
     check_file(from).await?;
     let part = Part::begin("--to", to, false)?;
     let watched = Watched::file(part.path().to_owned());
-    copy(from, &part)?;
+    copy(from, &part).await.with_context(|| format!("cannot copy {}", from.display()))?;
     watched.end();
     let place = part.path().to_str().context("the name of the file is not UTF-8")?;
     let store = Store::open(&format!("sqlite:{place}"), Opening::moving(fence.at)).await?;
@@ -144,12 +144,18 @@ async fn of_file(from: &Path, to: &Path, fence: NewFence<'_>, config: &Config) -
     Ok(restored)
 }
 
-fn copy(from: &Path, part: &Part) -> anyhow::Result<()> {
-    let cannot = || format!("cannot copy {}", from.display());
-    let mut from = BufReader::new(File::open(from).with_context(cannot)?);
-    from.rewind().with_context(cannot)?;
-    let mut to = part.file();
-    io::copy(&mut from, &mut to).and_then(|_| to.flush()).with_context(cannot)
+async fn copy(from: &Path, part: &Part) -> io::Result<()> {
+    const AT_ONCE: usize = 1 << 20;
+    let (mut from, mut to, mut bytes) = (File::open(from)?, part.file(), vec![0; AT_ONCE]);
+    loop {
+        let read = from.read(&mut bytes)?;
+        if read == 0 {
+            return Ok(());
+        }
+        to.write_all(&bytes[..read])?;
+        // Whoever interrupts it is heard in between.
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Verifies all of it, and closes it.

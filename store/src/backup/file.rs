@@ -1,6 +1,6 @@
 //! A copy of an SQLite file. VACUUM INTO reads one snapshot, as any reader does: in WAL mode nobody who writes waits.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
@@ -79,10 +79,16 @@ async fn open(path: &Path, read_only: bool) -> sqlx::Result<SqliteConnection> {
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(false).read_only(read_only);
     let options = options.pragma("temp_store", "memory").pragma("trusted_schema", "off");
     let options = match read_only {
-        true => options.immutable(true),
+        // By a URL, whose signs may stand in the name of a file.
+        true => options.immutable(true).filename(quoted(path)),
         false => options.journal_mode(SqliteJournalMode::Memory).synchronous(SqliteSynchronous::Off),
     };
     options.connect().await
+}
+
+fn quoted(path: &Path) -> PathBuf {
+    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    PathBuf::from(name)
 }
 
 /// What is wrong with its pages, if anything is.
@@ -114,6 +120,9 @@ mod tests {
         let url = format!("sqlite:{}", at("books.db").display());
         Store::open(&url, Opening::serving(now)).await.expect("books").close().await;
         check(&at("books.db")).await.expect("sound");
+        std::fs::rename(at("books.db"), at("a%20b?c#d.db")).expect("renamed");
+        check(&at("a%20b?c#d.db")).await.expect("sound");
+        std::fs::rename(at("a%20b?c#d.db"), at("books.db")).expect("renamed");
         let whole = std::fs::read(at("books.db")).expect("the file");
         for (name, bytes) in [("half.db", &whole[..whole.len() / 2]), ("begin.db", &whole[..200])] {
             std::fs::write(at(name), bytes).expect("written");

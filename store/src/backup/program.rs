@@ -45,7 +45,8 @@ pub fn failed(program: &'static str, said: impl Into<String>) -> StoreError {
 pub fn connect(command: &mut Command, options: &PgConnectOptions) {
     let host = match options.get_socket() {
         Some(socket) => socket.display().to_string(),
-        None => options.get_host().to_owned(),
+        // As URLs write an address of IPv6, and nobody else does.
+        None => options.get_host().trim_matches(['[', ']']).to_owned(),
     };
     let database = options.get_database().unwrap_or_else(|| options.get_username());
     let ssl_mode = match options.get_ssl_mode() {
@@ -62,7 +63,8 @@ pub fn connect(command: &mut Command, options: &PgConnectOptions) {
     if let Some(options) = options.get_options() {
         command.env("PGOPTIONS", options);
     }
-    let url = options.to_url_lossy();
+    // By the URL alone the rest is told; a name in it that fits no URL would be its end.
+    let url = options.clone().username("-").host("-").to_url_lossy();
     if let Some(password) = url.password() {
         command.env("PGPASSWORD", decoded(password));
     }
@@ -179,6 +181,21 @@ mod tests {
         ] {
             assert_eq!(reason(said), told);
         }
+    }
+
+    #[test]
+    fn names_that_fit_no_url_are_told_as_they_are() {
+        let told = |url: &str, name: &str| {
+            let mut command = Command::new("pg_dump");
+            connect(&mut command, &PgConnectOptions::from_str(url).expect("an address"));
+            let (_, value) = command.get_envs().find(|(of, _)| *of == name).expect(name);
+            value.expect(name).to_str().expect("UTF-8").to_owned()
+        };
+        assert_eq!(told("postgres://h/d?user=a%40b%2Fc%3Ad", "PGUSER"), "a@b/c:d");
+        assert_eq!(told("postgres://u@[::1]:5433/d", "PGHOST"), "::1");
+        assert_eq!(told("postgres://u@/d?hostaddr=::1", "PGHOST"), "::1");
+        assert_eq!(told("postgres:///d?host=/run/postgresql&user=u", "PGHOST"), "/run/postgresql");
+        assert_eq!(told("postgres:///a%20b?host=/run/postgresql&user=u", "PGDATABASE"), "a b");
     }
 
     #[test]
