@@ -1,5 +1,6 @@
--- Where a fence stands, these books are a copy: whoever has the original may go on with it, and give out the numbers that
--- would be given here. Nothing is changed and nobody outside is asked until an admin says that this copy goes on instead.
+-- Where a fence stands, these books are a copy: whoever has the original may go on with it, and give out the numbers
+-- that would be given here. Nothing is changed and nobody outside is asked until an admin says that this copy goes on
+-- instead.
 create table fences (
     id integer not null primary key,
     -- All that was committed by this second is in the copy.

@@ -77,8 +77,8 @@ pub enum StoreError {
     #[error("{place} is no sound copy of books: {problem}")]
     NotSound { place: String, problem: String },
     #[error(
-        "{program} of PostgreSQL {needed} or newer is not installed here: install it (Debian and Ubuntu: apt-get install \
-        postgresql-client)"
+        "{program} of PostgreSQL {needed} or newer is not installed here: install it (Debian and Ubuntu: \
+        apt-get install postgresql-client)"
     )]
     NoProgram { program: &'static str, needed: i32 },
     #[error(

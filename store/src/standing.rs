@@ -1,5 +1,6 @@
 //! Whether this program may change these books as they stand. A daemon runs for months: a newer program may have
-//! migrated them meanwhile, they may be elsewhere or a copy, or their server set to forget. So each transaction that writes asks.
+//! migrated them meanwhile, they may be elsewhere or a copy, or their server set to forget. So each transaction that
+//! writes asks.
 
 use rules::Timestamp;
 
@@ -12,7 +13,8 @@ const SQLITE: &str = "select max(version), (select state from moves), (select pl
     (select max(taken_at) from fences where lifted_at is null) from bursar_migrations";
 
 const POSTGRES: &str = "select max(version), (select state from moves), (select place from moves),
-    (select max(taken_at) from fences where lifted_at is null), current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')
+    (select max(taken_at) from fences where lifted_at is null),
+    current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')
     from bursar_migrations";
 
 impl Store {

@@ -1,5 +1,5 @@
-//! Copies of the books, taken while a daemon is in the middle of a night: each is sound, has all that was known when it was
-//! begun, and goes on to the books of a night that nobody disturbed.
+//! Copies of the books, taken while a daemon is in the middle of a night: each is sound, has all that was known when it
+//! was begun, and goes on to the books of a night that nobody disturbed.
 
 use std::path::Path;
 

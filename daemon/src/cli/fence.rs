@@ -31,8 +31,8 @@ enum FenceCommand {
     Show,
     /// Say that these books are a copy: from then on they are only read
     ///
-    /// `bursar restore` does that by itself. After a copy by other means (a file that was copied, a snapshot of a disk, a
-    /// server set back to an earlier second) do it before any daemon serves the copy.
+    /// `bursar restore` does that by itself. After a copy by other means (a file that was copied, a snapshot of a
+    /// disk, a server set back to an earlier second) do it before any daemon serves the copy.
     ///
     /// Example:
     ///   bursar fence raise --reason "the snapshot of last night, to look at"
@@ -106,11 +106,11 @@ async fn lift(books: &Books, reason: &str, is_stopped: bool, format: Format) -> 
     if !is_stopped {
         let asked = store.intents_open(LOOKED_AT).await?.len();
         let why = format!(
-            "these books know nothing of what came after {taken_at}. Once they go on, all that fell due since is made up \
-            for, cards are asked ({} without an answer in them) and numbers of invoices are given out that the original \
-            may have given out already. Stop the original for good, compare what came since with the providers, the bank \
-            and the panel (docs/operating/backup.md), and then add --original-is-stopped. So that nothing is charged \
-            before the rest is entered, do it while no daemon serves this copy, and then: {}",
+            "these books know nothing of what came after {taken_at}. Once they go on, all that fell due since is made \
+            up for, cards are asked ({} without an answer in them) and numbers of invoices are given out that the \
+            original may have given out already. Stop the original for good, compare what came since with the \
+            providers, the bank and the panel (docs/operating/backup.md), and then add --original-is-stopped. So that \
+            nothing is charged before the rest is entered, do it while no daemon serves this copy, and then: {}",
             counted(asked, "charge"),
             books.command(&["jobs", "pause", "--all", "--reason", "TEXT"])
         );

@@ -158,9 +158,9 @@ enum Command {
     Month(month::BooksArgs),
     /// Copy the books, as they are at one moment, into a file, beside the daemon that serves them
     ///
-    /// Of an SQLite file the copy is an SQLite file, of PostgreSQL a dump by pg_dump (Debian: postgresql-client). Nobody
-    /// who writes waits for it. FILE has its name only once all of it is on the disk and was read through; it is its
-    /// owner's alone. Bring it back by `bursar restore`; a copy calls no provider before `bursar fence lift`.
+    /// Of an SQLite file the copy is an SQLite file, of PostgreSQL a dump by pg_dump (Debian: postgresql-client).
+    /// Nobody who writes waits for it. FILE has its name only once all of it is on the disk and was read through; it
+    /// is its owner's alone. Bring it back by `bursar restore`; a copy calls no provider before `bursar fence lift`.
     ///
     /// Examples:
     ///   bursar backup --to /var/backups/bursar.db

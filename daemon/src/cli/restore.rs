@@ -62,8 +62,8 @@ pub async fn run(args: RestoreArgs) -> anyhow::Result<u8> {
                 look_over(store, &config).await
             }
             (CopyKind::File, _) => Err(BadInput(format!(
-                "--to {}: the copy is an SQLite file: restore it to sqlite:PATH, take its fence down there, and move it \
-                by `bursar migrate`",
+                "--to {}: the copy is an SQLite file: restore it to sqlite:PATH, take its fence down there, and move \
+                it by `bursar migrate`",
                 args.to
             ))
             .into()),
@@ -76,7 +76,10 @@ pub async fn run(args: RestoreArgs) -> anyhow::Result<u8> {
     };
     let restored = tokio::select! {
         restored = restoring => restored?,
-        ended = interrupted() => { ended?; bail!("it was interrupted: give the same command again, with an empty target") }
+        ended = interrupted() => {
+            ended?;
+            bail!("it was interrupted: give the same command again, with an empty target")
+        }
     };
     let Restored { extent: Extent { accounts, settled_until }, violations, taken_at } = restored;
     let json = json!({

@@ -1,5 +1,5 @@
-//! A file that gets its name once it is whole: until then it is `FILE.part`. Whoever dies on the way leaves nothing that
-//! could be taken for the file; the next one takes what is left of it away.
+//! A file that gets its name once it is whole: until then it is `FILE.part`. Whoever dies on the way leaves nothing
+//! that could be taken for the file; the next one takes what is left of it away.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
