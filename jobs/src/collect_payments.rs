@@ -81,7 +81,7 @@ mod tests {
 
     use providers::{CardCharge, CardScript, Cards, NoCards};
     use rules::{Answer, Currency, Policy};
-    use store::Answered;
+    use store::{Answered, NewFence, StoreError};
 
     use super::*;
     use crate::issue_invoices::IssueInvoices;
@@ -278,6 +278,28 @@ mod tests {
         // Whoever has one goes on.
         bench.run(NAME).await;
         assert_eq!(bench.cards.taken(), units(20));
+    }
+
+    /// A copy has the same charges without an answer: the original asks for them, or has asked.
+    #[tokio::test]
+    async fn a_copy_asks_no_card_until_its_fence_is_down() {
+        let (bench, ann) = invoiced().await;
+        let (store, now) = (&bench.office.store, bench.now());
+        let fence = NewFence { taken_at: None, at: now, by: "test", reason: "a copy" };
+        assert!(store.fence_raise(fence).await.expect("raised"));
+        assert!(!store.fence_raise(fence).await.expect("it stands"));
+        for refused in [
+            bench.office.ask_cards(&[ann], now).await.err(),
+            bench.office.settle_and_collect(&[ann], now).await.err(),
+            bench.office.authorise("ann").await.err(),
+        ] {
+            assert!(matches!(refused, Some(JobError::Store(StoreError::Fenced { .. }))), "{refused:?}");
+        }
+        assert_eq!(bench.cards.keys(), [""; 0]);
+        assert!(store.fence_lift(now, "test", "the original is gone").await.expect("lifted"));
+        bench.run(NAME).await;
+        assert_eq!((bench.cards.keys(), bench.cards.taken()), (vec![format!("{}/invoice/0/1", ann.0)], units(20)));
+        bench.verified().await;
     }
 
     #[tokio::test]

@@ -340,6 +340,8 @@ impl Office {
             amount: intent.amount,
             currency: account.currency,
         };
+        // What may not be changed here is somebody else's to ask.
+        self.store.refuse_changes().await?;
         let answer = match self.cards.charge(&charge).await {
             Ok(answer) => answer,
             Err(_) if now.secs() - recorded_at.secs() >= ANSWER_SECS => Answer::Pending,
@@ -425,6 +427,7 @@ impl Office {
 
     /// Authorises a new card.
     pub async fn authorise(&self, card: &str) -> Result<bool, JobError> {
+        self.store.refuse_changes().await?;
         Ok(self.cards.authorise(card).await?)
     }
 

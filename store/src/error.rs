@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rules::AccountId;
+use rules::{AccountId, Timestamp};
 use sqlx::postgres::PgDatabaseError;
 
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +65,29 @@ pub enum StoreError {
         database"
     )]
     Dead { place: String },
+    #[error(
+        "these books are a copy, with all that was committed by {taken_at}: nothing is changed here and no provider is \
+        asked, for the original may live. If this copy is to go on instead of it: `bursar fence lift`"
+    )]
+    Fenced { taken_at: Timestamp },
     #[error("there are books already where they were to go: nothing was moved; give an empty database")]
     NotEmpty,
+    #[error("{place} holds something already: give an empty database")]
+    Occupied { place: String },
+    #[error("{place} is no sound copy of books: {problem}")]
+    NotSound { place: String, problem: String },
+    #[error(
+        "{program} of PostgreSQL {needed} or newer is not installed here: install it (Debian and Ubuntu: \
+        apt-get install postgresql-client)"
+    )]
+    NoProgram { program: &'static str, needed: i32 },
+    #[error(
+        "{program} here is of PostgreSQL {found}, the books need that of {needed} or newer: install \
+        postgresql-client-{needed} (Debian and Ubuntu: from apt.postgresql.org where it is not in the distribution)"
+    )]
+    ProgramTooOld { program: &'static str, found: i32, needed: i32 },
+    #[error("{program} failed: {said}")]
+    Program { program: &'static str, said: String },
     #[error("the request was done before, by another try: nothing was written")]
     DoneBefore,
     #[error("these books were opened to be read: nothing is changed")]

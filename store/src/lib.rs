@@ -50,8 +50,10 @@ mod queue;
 mod runs;
 mod shards;
 
+mod backup;
 mod books;
 mod closings;
+mod fences;
 mod moving;
 mod pages;
 mod refusals;
@@ -61,6 +63,7 @@ mod verify;
 
 pub use address::{Address, has_password, with_password, without_password};
 pub use audit::{AuditRow, hex};
+pub use backup::{CopyKind, Extent, check_file, restore_dump};
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use clock_doubts::ClockDoubt;
 pub use closings::{CUT_OFF_IMPORT, CannotClose, Closing, InTheWay};
@@ -69,6 +72,7 @@ pub use controls::{JobControl, Pause, Schedule};
 pub use details::DETAILS;
 pub use error::StoreError;
 pub use examined::Setting;
+pub use fences::{Fence, NewFence};
 pub use imports::{ArrivingAccount, Brought, GivenUp, Import};
 pub use intents::{Answered, OpenIntent};
 pub use keys::{ApiKey, KeyId, KeyScope, NewKey};

@@ -10,11 +10,11 @@ use sha2::{Digest as _, Sha256};
 use rules::Timestamp;
 
 use crate::sql::{self, Builder, Dialect, Row, RowValues, Source, Transaction, Value, Work};
-use crate::{Result, Store, StoreError, postgres};
+use crate::{Result, Store, StoreError, fences, postgres};
 
 /// Every table with its key, parents before what points to them. Closed months come late, for nothing comes into one;
 /// last is what the rows before it move by themselves.
-pub const TABLES: [(&str, &[&str]); 32] = [
+pub const TABLES: [(&str, &[&str]); 33] = [
     ("accounts", &["id"]),
     ("services", &["account_id", "number"]),
     ("runs", &["id"]),
@@ -47,6 +47,7 @@ pub const TABLES: [(&str, &[&str]); 32] = [
     ("requests", &["key_id", "idempotency_key"]),
     ("audit_log", &["number"]),
     ("id_secrets", &["id"]),
+    ("fences", &["id"]),
 ];
 
 /// What a new schema has rows in.
@@ -140,7 +141,11 @@ impl Store {
             "insert into moves (id, move, state, place, began_at) values (1, $1, 'leaving', $2, $3)
             on conflict (id) do nothing",
         );
-        self.note_move(begun.bind(id).bind(place).bind(now.secs())).await
+        let mut transaction = self.begun_to_write(postgres::ALONE).await?;
+        // A copy would leave its fence behind.
+        fences::refuse(&mut transaction).await?;
+        begun.bind(id).bind(place).bind(now.secs()).execute(&mut transaction).await?;
+        transaction.commit().await
     }
 
     /// They are where they went.
@@ -225,7 +230,8 @@ pub async fn is_empty<'c>(source: impl Into<Source<'c>>) -> Result<bool> {
     let empty = sql::query_scalar(
         "select not (exists (select 1 from accounts) or exists (select 1 from price_lists)
             or exists (select 1 from runs) or exists (select 1 from heartbeats) or exists (select 1 from moves)
-            or exists (select 1 from job_controls) or exists (select 1 from clock_doubts))",
+            or exists (select 1 from job_controls) or exists (select 1 from clock_doubts)
+            or exists (select 1 from fences))",
     );
     empty.fetch_one(source).await
 }

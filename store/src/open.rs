@@ -130,7 +130,11 @@ impl Store {
         let readers = pool(&address, Role::Reader, &opening).await?;
         schema::check(&readers, &address).await?;
         if opening.migrate_at.is_some() && !opening.moving {
-            standing::check(&readers, opening.durability).await?;
+            match standing::check(&readers, opening.durability).await {
+                // A copy is served to be read.
+                Ok(()) | Err(StoreError::Fenced { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         let queue = match opening.queue.as_ref().filter(|_| !opening.only_read) {
             Some(name) => Some(Queue::open(name, opening.redis.as_deref(), &readers).await?),

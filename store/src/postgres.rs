@@ -10,7 +10,7 @@ use crate::open::{Durability, Role};
 use crate::{Result, StoreError};
 
 /// The oldest server whose every statement here is tested.
-const OLDEST: i32 = 150_000;
+pub const OLDEST: i32 = 150_000;
 
 /// Whatever the server, the role or the database has for its default: what the lock is for needs statements that see
 /// what was committed before they began.

@@ -27,7 +27,7 @@ macro_rules! migrations {
 }
 
 /// An applied one is never edited; the next one corrects it.
-const MIGRATIONS: [Migration; 13] = migrations! {
+const MIGRATIONS: [Migration; 14] = migrations! {
     1 "accounts" "0001_accounts.sql",
     2 "runs" "0002_runs.sql",
     3 "invoices" "0003_invoices.sql",
@@ -41,10 +41,13 @@ const MIGRATIONS: [Migration; 13] = migrations! {
     11 "corrections" "0011_corrections.sql",
     12 "moves" "0012_moves.sql",
     13 "access" "0013_access.sql",
+    14 "fences" "0014_fences.sql",
 };
 
 /// The schema that this program needs.
-const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+pub const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].version;
+
+pub const VERSION: &str = "select coalesce(max(version), 0) from bursar_migrations";
 
 /// The texts of all migrations.
 pub fn texts(dialect: Dialect) -> impl Iterator<Item = &'static str> {
@@ -119,7 +122,7 @@ async fn version(transaction: &mut Transaction, address: &Address) -> Result<i64
     );
     let tables: Vec<String> = sql::query_scalar(question).fetch_all(&mut *transaction).await?;
     if tables.iter().any(|table| table == "bursar_migrations") {
-        let newest = sql::query_scalar("select coalesce(max(version), 0) from bursar_migrations");
+        let newest = sql::query_scalar(VERSION);
         return newest.fetch_one(transaction).await;
     }
     match tables.first() {

@@ -11,6 +11,8 @@ mod books;
 mod closing;
 #[path = "conformance/constraints.rs"]
 mod constraints;
+#[path = "conformance/copies.rs"]
+mod copies;
 #[path = "conformance/details.rs"]
 mod details;
 #[path = "conformance/due.rs"]

@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use support::backups::take_and_go_on;
 use support::faults::{Fault, Measure, ON_POSTGRES, WITH_REDIS, play};
 use support::kills::{CutsShort, compare, killed};
 
@@ -28,6 +29,12 @@ fn two_hundred_killed_nights_of_a_large_host() {
 #[test]
 fn a_thousand_kills_of_a_host() {
     kill_nights(17, 10_000);
+}
+
+/// A hundred of a file and a hundred of a server, each restored and gone on with.
+#[test]
+fn two_hundred_copies_taken_in_the_middle_of_a_night() {
+    take_and_go_on(20_000, 100);
 }
 
 /// Of several daemons; one in five with the queue in a Redis.

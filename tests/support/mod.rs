@@ -1,5 +1,6 @@
 //! What the tests of the whole system share: the program, the daemon, the scenarios, the kills, the walks.
 
+pub mod backups;
 pub mod books;
 pub mod dice;
 pub mod faults;

@@ -137,6 +137,12 @@ impl Night {
         self.url.clone()
     }
 
+    /// The same night in other books.
+    pub fn elsewhere(&self, url: &str) -> Self {
+        let file = url.strip_prefix("sqlite:").map(PathBuf::from);
+        Self { url: url.to_owned(), file, midnight: self.midnight }
+    }
+
     pub fn serve(&self) -> Daemon {
         Daemon::start(&["--database-url", &self.url()])
     }

@@ -7,6 +7,7 @@ mod admin_cli;
 mod admin_reading;
 mod api;
 mod asked_runs;
+mod backup;
 mod bad_books;
 mod configuration;
 mod corrections;

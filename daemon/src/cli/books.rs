@@ -92,6 +92,11 @@ impl Books {
         given::noting(&store)
     }
 
+    /// The store of books that may be a copy, to raise its fence or take it down.
+    pub async fn store_at_the_fence(&self) -> anyhow::Result<Store> {
+        given::noting(&open(&self.configuration()?, Opening::beside()).await?)
+    }
+
     /// The office over the store: to decide in, without writing.
     pub async fn office(&self) -> anyhow::Result<Office> {
         self.office_over(self.store().await?).await

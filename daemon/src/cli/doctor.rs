@@ -78,6 +78,7 @@ pub async fn run(args: DoctorArgs) -> anyhow::Result<u8> {
             findings.well("disk", "on the server's machine: look there, nothing is known of it here");
         }
     }
+    fence(&office, &mut findings).await?;
     durability(&office, &mut findings).await?;
     queue(&office, &config, &mut findings).await?;
     let now = Clock::system().now();
@@ -127,6 +128,15 @@ fn file(path: &Path, findings: &mut Findings) -> anyhow::Result<()> {
         findings.ill("disk", format!("{free} MiB are free"), "make room: on a full disk nothing is settled");
     } else {
         findings.well("disk", format!("{free} MiB are free"));
+    }
+    Ok(())
+}
+
+/// Whether these books are a copy.
+async fn fence(office: &Office, findings: &mut Findings) -> anyhow::Result<()> {
+    if let Some(fence) = office.store.fence().await? {
+        let found = format!("a copy of {}, only read since {}: {}", fence.taken_at, fence.raised_at, fence.reason);
+        findings.ill("fence", found, "if it is to go on instead of the original: bursar fence lift");
     }
     Ok(())
 }

@@ -110,6 +110,7 @@ pub fn code(error: &anyhow::Error) -> &'static str {
         (_, Some(StoreError::Busy)) => "busy",
         (_, Some(StoreError::NoAnswer)) => "no_answer",
         (_, Some(StoreError::DiskFull)) => "disk_full",
+        (_, Some(StoreError::Fenced { .. })) => "fenced",
         (Some(JobError::Waits(_) | JobError::NotBegun(_)), _) => "awaits_card",
         (Some(JobError::Contended(_)), _) => "contended",
         (Some(JobError::Held { .. }), _) => "held",
@@ -135,6 +136,7 @@ fn is_taken(error: &anyhow::Error) -> bool {
 
 /// Whether the same can be done later.
 fn is_for_later(error: &anyhow::Error) -> bool {
+    use StoreError::{Busy, DiskFull, Fenced, NoAnswer};
     let waits = matches!(
         error.downcast_ref::<JobError>(),
         Some(
@@ -147,7 +149,7 @@ fn is_for_later(error: &anyhow::Error) -> bool {
                 | JobError::Clock(_)
         )
     );
-    waits || matches!(store_error(error), Some(StoreError::Busy | StoreError::NoAnswer | StoreError::DiskFull))
+    waits || matches!(store_error(error), Some(Busy | NoAnswer | DiskFull | Fenced { .. }))
 }
 
 #[cfg(test)]
@@ -185,6 +187,7 @@ mod tests {
             (NotNow("x".to_owned()).into(), (NOT_NOW, "not_now")),
             (JobError::from(StoreError::Busy).into(), (NOT_NOW, "busy")),
             (StoreError::NoAnswer.into(), (NOT_NOW, "no_answer")),
+            (StoreError::Fenced { taken_at: Timestamp::BEGINNING }.into(), (NOT_NOW, "fenced")),
             (JobError::Contended("ann".to_owned()).into(), (NOT_NOW, "contended")),
             (
                 JobError::Opening { account: "ann".to_owned(), job: "bill_instances", slot: Timestamp::BEGINNING }

@@ -5,6 +5,7 @@ mod account;
 pub mod act;
 mod ask;
 mod author;
+mod backup;
 pub mod books;
 mod check;
 mod clock;
@@ -14,6 +15,7 @@ pub mod details;
 mod doctor;
 pub mod explain;
 pub mod failure;
+mod fence;
 mod given;
 mod import;
 pub mod invoice;
@@ -27,6 +29,7 @@ pub mod printed;
 pub mod reference;
 pub mod refusal;
 pub mod report;
+mod restore;
 pub mod rows;
 pub mod runs;
 mod serve;
@@ -153,6 +156,30 @@ enum Command {
     /// Close months, and list those that are closed
     #[command(name = "books")]
     Month(month::BooksArgs),
+    /// Copy the books, as they are at one moment, into a file, beside the daemon that serves them
+    ///
+    /// Of an SQLite file the copy is an SQLite file, of PostgreSQL a dump by pg_dump (Debian: postgresql-client).
+    /// Nobody who writes waits for it. FILE has its name only once all of it is on the disk and was read through; it
+    /// is its owner's alone. Bring it back by `bursar restore`; a copy calls no provider before `bursar fence lift`.
+    ///
+    /// Examples:
+    ///   bursar backup --to /var/backups/bursar.db
+    ///   bursar backup --to bursar-monday.dump --replace --config bursar.toml --format json
+    #[command(verbatim_doc_comment)]
+    Backup(backup::BackupArgs),
+    /// Bring a copy of the books back, into a new file or an empty database, behind a fence, and verify it
+    ///
+    /// The copy is checked first, and brought up to this program's schema; FILE stays as it is. What comes back can be
+    /// served and read. Nothing is changed in it and no provider is asked before `bursar fence lift`, for the original
+    /// may live. No password on the command line: write it into ~/.pgpass, or set PGPASSWORD.
+    ///
+    /// Examples:
+    ///   bursar restore --from /var/backups/bursar.db --to sqlite:/var/lib/bursar/bursar.db
+    ///   bursar restore --from bursar.dump --to postgres://bursar@db.example/bursar
+    #[command(verbatim_doc_comment)]
+    Restore(restore::RestoreArgs),
+    /// Whether these books are a copy that is only read: show, raise and lift its fence
+    Fence(fence::FenceArgs),
     /// Move the books of one host from its SQLite file to a PostgreSQL server, while no daemon serves them
     ///
     /// Both sides are verified, and every table must come out the same; otherwise nothing is moved. The file stays as
@@ -277,6 +304,9 @@ pub fn run() -> ExitCode {
             Command::Keys(args) => keys::run(args).await,
             Command::Report(args) => report::run(args).await,
             Command::Month(args) => month::run(args).await,
+            Command::Backup(args) => backup::run(args).await,
+            Command::Restore(args) => restore::run(args).await,
+            Command::Fence(args) => fence::run(args).await,
             Command::Migrate(args) => migrate::run(args).await,
             Command::Config(command) => config::run(command),
             Command::Import(args) => import::run(args).await,

@@ -1,6 +1,6 @@
 //! `bursar verify`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{Store, Violation};
 
 use crate::cli::{DONE, FAILED, VerifyArgs, books};
@@ -35,25 +35,31 @@ pub async fn run(args: VerifyArgs) -> anyhow::Result<u8> {
         violations.extend(rewritten(&store, kept).await?);
     }
     store.close().await;
-    let rows: Vec<_> = violations
-        .iter()
-        .map(|violation| {
-            let (id, name) = (violation.account, &violation.name);
-            json!({ "invariant": violation.invariant, "id": id, "account": name, "detail": violation.detail })
-        })
-        .collect();
+    let seal = (place > 0 && account.is_none()).then(|| format!("{place}:{hash}"));
+    let told = seal.as_ref().map_or_else(String::new, |seal| format!("\nThe audit log's last seal is {seal}"));
+    let (verified, rows) = (violations.is_empty(), rows(&violations));
+    let json = json!({ "verified": verified, "violations": rows, "audit_seal": seal });
+    args.format.print(&json, &(text(&violations) + &told))?;
+    Ok(if violations.is_empty() { DONE } else { FAILED })
+}
+
+pub fn rows(violations: &[Violation]) -> Vec<Value> {
+    let row = |violation: &Violation| {
+        let (id, name) = (violation.account, &violation.name);
+        json!({ "invariant": violation.invariant, "id": id, "account": name, "detail": violation.detail })
+    };
+    violations.iter().map(row).collect()
+}
+
+/// Each in a line, and what it comes to.
+pub fn text(violations: &[Violation]) -> String {
     let mut text: String = violations.iter().map(|violation| format!("{violation}\n")).collect();
     text += &match violations.len() {
         0 => "The books verify.".to_owned(),
         1 => "1 invariant is broken.".to_owned(),
         broken => format!("{broken} invariants are broken."),
     };
-    let seal = (place > 0 && account.is_none()).then(|| format!("{place}:{hash}"));
-    if let Some(seal) = &seal {
-        text += &format!("\nThe audit log's last seal is {seal}");
-    }
-    args.format.print(&json!({ "verified": violations.is_empty(), "violations": rows, "audit_seal": seal }), &text)?;
-    Ok(if violations.is_empty() { DONE } else { FAILED })
+    text
 }
 
 /// What is wrong where the log has another hash than it had, or ends before that place.

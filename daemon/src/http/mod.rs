@@ -29,7 +29,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use jobs::Office;
 use rules::Timestamp;
-use store::KeyId;
+use store::{KeyId, StoreError};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::Instrument as _;
@@ -63,6 +63,8 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 pub struct Face {
     pub office: Office,
     pub ids: Ids,
+    /// What they are made with.
+    secret: String,
     keys: KnownKeys,
     limits: Limits,
     /// Keys that were used since that was last written.
@@ -75,8 +77,14 @@ pub struct Face {
 
 impl Face {
     pub async fn open(office: Office, trusted_proxies: Vec<IpAddr>) -> anyhow::Result<Arc<Self>> {
-        let secret = office.store.id_secret(&secrets::random_hex(32)?).await?;
+        let fresh = secrets::random_hex(32)?;
+        let secret = match office.store.id_secret(&fresh).await {
+            // Of a copy that never had one: it is written once the copy goes on.
+            Err(StoreError::Fenced { .. }) => fresh,
+            known => known?,
+        };
         Ok(Arc::new(Self {
+            secret: secret.clone(),
             office,
             ids: Ids::of(&secret),
             keys: KnownKeys::default(),
@@ -85,6 +93,14 @@ impl Face {
             streams: Arc::new(Semaphore::new(STREAMS)),
             previews: Semaphore::new(PREVIEWS),
         }))
+    }
+
+    /// Writes what ids are made with, where it could not be written before.
+    pub async fn keep_secret(&self) -> anyhow::Result<()> {
+        if self.office.store.id_secret(&self.secret).await? != self.secret {
+            anyhow::bail!("another daemon was faster to make public ids: start this one anew");
+        }
+        Ok(())
     }
 
     /// Writes which keys were used, and forgets requests whose answers nobody asks for any more, and customers' keys

@@ -145,6 +145,7 @@ where
         }
     }
     let input = read(&asked)?;
+    store.refuse_fenced().await?;
     refuse_silence(&asked.face.office).await?;
     let handled = handle(asked, input, once.clone()).await;
     if let Err(problem) = &handled

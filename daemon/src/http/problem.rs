@@ -85,6 +85,12 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_input", why).of_field(field)
     }
 
+    /// A copy is only read. Who takes its fence down is no business of those who ask.
+    pub fn fenced() -> Self {
+        let detail = "these books are a copy, which is only read: nothing was written";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "fenced", detail)
+    }
+
     /// What the rules refuse.
     pub fn refused(code: &str, why: &str) -> Self {
         Self::new(StatusCode::CONFLICT, code, why)
@@ -155,6 +161,7 @@ impl From<anyhow::Error> for Problem {
                 let detail = "the books cannot be changed just now: nothing was written";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).after(RETRY_SECS)
             }
+            "fenced" => Self::fenced(),
             _ if error.is::<NotNow>() => Self::new(StatusCode::CONFLICT, "not_now", error.to_string()),
             _ => {
                 tracing::error!(error = format!("{error:#}"), "a request failed");

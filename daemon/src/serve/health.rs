@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jobs::{JobError, Office, Stopwatch};
+use store::StoreError;
 
 use crate::serve::Role;
 
@@ -76,6 +77,8 @@ impl Health {
         }
         match tokio::time::timeout(ANSWER_MAX, self.office.store.refuse_changes()).await {
             Ok(Ok(())) => {}
+            // Nobody works then, and nothing else is wrong.
+            Ok(Err(error @ StoreError::Fenced { .. })) => return vec![error.to_string()],
             Ok(Err(error)) => problems.push(format!("the database: {error}")),
             Err(_) => problems.push(format!("the database does not answer within {} s", ANSWER_MAX.as_secs())),
         }

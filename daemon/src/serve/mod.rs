@@ -112,11 +112,13 @@ pub async fn serve(
 
 /// A daemon that is ready to run.
 pub struct Server {
+    config: Config,
     office: Office,
     desk: Arc<Desk>,
     health: Arc<Health>,
     reach: Arc<Reach>,
-    watch: ClockWatch,
+    /// None while a fence stands around the books, which are only read.
+    watch: Option<ClockWatch>,
     http: JoinHandle<()>,
     /// None of one that answers health checks alone.
     face: Option<Arc<Face>>,
@@ -152,30 +154,17 @@ impl Server {
         let lock = address.file().map(Lock::take).transpose()?;
         let opening = Opening::serving(now).with_queue(QUEUE).with_redis(config.queue.as_deref()).named(&worker);
         let store = Store::open(&config.database, opening).await?;
-        store.queue_setup().await?;
-        load_price_lists(&store, config, now).await?;
-        let mut watch = ClockWatch::start(&store, &clock, &worker).await?;
-        // Known before anything is settled, by a clock that is believed.
-        match watch.look(&store, &clock).await {
-            Ok(now) => {
-                for job in jobs::enrol(&store, now).await? {
-                    tracing::info!(job, "its schedule was edited: it counts from now on");
-                }
-                // One that runs no jobs is no life of theirs.
-                if role != Role::Http
-                    && let Some(outage) = jobs::end_silence(&store, now).await?
-                {
-                    tracing::warn!(from = %outage.from, to = %outage.to, "nobody was alive: recorded as an outage");
-                }
+        let watch = match store.come_home(now, &worker).await? {
+            None => Some(begin(&store, &clock, config, role, &worker).await?),
+            Some(fence) => {
+                tracing::error!(reason = fence.reason, "{}", StoreError::Fenced { taken_at: fence.taken_at });
+                None
             }
-            Err(JobError::Clock(jump)) => tracing::error!("{jump}"),
-            Err(error) => return Err(error.into()),
-        }
+        };
         let office = Office::open(store, clock, config.policy.clone(), cards).await?.with_band(config.band);
-        if *office.policy() != config.policy {
-            tracing::warn!("the configuration's numbers are others than before: they hold from now on");
+        if watch.is_some() {
+            adopt(&office, config).await?;
         }
-        office.adopt(&config.policy).await?;
         let health = Arc::new(Health::new(office.clone(), role));
         let listener = listener::listen(config.listen, listener).await?;
         let address = listener.local_addr()?;
@@ -192,7 +181,9 @@ impl Server {
         let desk = Arc::new(Desk::new(&worker, office.clone(), health.clone(), reach.clone()));
         tracing::info!(listen = %address, "started");
         let (notify, rounds, asked) = (Notify::default(), RoundCount::default(), None);
+        let config = config.clone();
         Ok(Self {
+            config,
             office,
             desk,
             health,
@@ -227,6 +218,15 @@ impl Server {
 
     /// Runs until the office's stop is asked for, and closes the books.
     pub async fn run(mut self) -> anyhow::Result<()> {
+        if self.watch.is_none() {
+            let lifted = self.stand_by().await;
+            if !matches!(lifted, Ok(true)) {
+                self.notify.stopping();
+                self.http.abort();
+                self.office.store.close().await;
+                return lifted.map(drop);
+            }
+        }
         let tending = tokio::spawn(tend::tend(self.office.clone(), self.face.clone(), self.reach.clone()));
         if self.role == Role::Http {
             let ended = self.only_watch().await;
@@ -253,6 +253,36 @@ impl Server {
         }
         tracing::info!(took_ms = stop_began.elapsed().as_millis(), "stopped");
         ended
+    }
+
+    /// Answers who asks and changes nothing, until the fence is taken down and all begins; false if the stop is first.
+    async fn stand_by(&mut self) -> anyhow::Result<bool> {
+        let stop = self.office.stop.clone();
+        self.notify.ready();
+        while !stop.is_asked() {
+            match self.office.store.refuse_changes().await {
+                Ok(()) => {
+                    tracing::warn!("the fence is down: these books go on");
+                    let Self { office, config, role, worker, .. } = self;
+                    self.watch = Some(begin(&office.store, &office.clock, config, *role, worker).await?);
+                    if let Some(face) = &self.face {
+                        face.keep_secret().await?;
+                    }
+                    self.office.reload().await?;
+                    adopt(&self.office, &self.config).await?;
+                    return Ok(true);
+                }
+                Err(error @ StoreError::SchemaTooNew { .. }) => return Err(error.into()),
+                Err(StoreError::Fenced { .. }) => {}
+                Err(error) => tracing::warn!(%error, "cannot see whether the fence still stands"),
+            }
+            self.rounds.fetch_add(1, Ordering::SeqCst);
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
+                () = stop.asked() => {}
+            }
+        }
+        Ok(false)
     }
 
     /// Says for the last time that somebody is alive, unless the clock is in doubt.
@@ -349,7 +379,13 @@ impl Server {
                 }
             }
         }
-        Ok(self.watch.look(&self.office.store, &self.office.clock).await.map_err(|error| ("clock", error)))
+        match &mut self.watch {
+            Some(watch) => {
+                Ok(watch.look(&self.office.store, &self.office.clock).await.map_err(|error| ("clock", error)))
+            }
+            // No fence stands any more where rounds are made.
+            None => Ok(Ok(self.office.clock.now())),
+        }
     }
 
     /// While the clock or the database is in doubt nothing is done, and whoever asks is told why.
@@ -375,6 +411,38 @@ impl Server {
             }
         }
     }
+}
+
+/// What a start changes in the books. The silence before it is known before anything is settled, by a clock that is
+/// believed.
+async fn begin(store: &Store, clock: &Clock, config: &Config, role: Role, worker: &str) -> anyhow::Result<ClockWatch> {
+    store.queue_setup().await?;
+    load_price_lists(store, config, clock.now()).await?;
+    let mut watch = ClockWatch::start(store, clock, worker).await?;
+    match watch.look(store, clock).await {
+        Ok(now) => {
+            for job in jobs::enrol(store, now).await? {
+                tracing::info!(job, "its schedule was edited: it counts from now on");
+            }
+            // One that runs no jobs is no life of theirs.
+            if role != Role::Http
+                && let Some(outage) = jobs::end_silence(store, now).await?
+            {
+                tracing::warn!(from = %outage.from, to = %outage.to, "nobody was alive: recorded as an outage");
+            }
+        }
+        Err(JobError::Clock(jump)) => tracing::error!("{jump}"),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(watch)
+}
+
+/// Has the configuration's numbers be those of the books.
+async fn adopt(office: &Office, config: &Config) -> anyhow::Result<()> {
+    if *office.policy() != config.policy {
+        tracing::warn!("the configuration's numbers are others than before: they hold from now on");
+    }
+    Ok(office.adopt(&config.policy).await?)
 }
 
 /// What the scheduler's rounds keep from one to the next.

@@ -51,14 +51,16 @@ impl Watched {
         match self.pulse.feel().await {
             Err(StoreError::Silent { .. }) => return Some("the database does not answer"),
             Err(_) => {}
-            Ok(()) if timeout(ANSWER_MAX, self.store.refuse_changes()).await.is_err() => {
-                return Some("the database does not answer");
-            }
-            Ok(()) => {
-                if let Some(what) = self.queue_hangs().await {
-                    return Some(what);
+            Ok(()) => match timeout(ANSWER_MAX, self.store.refuse_changes()).await {
+                Err(_) => return Some("the database does not answer"),
+                // Around a copy nobody takes wakes.
+                Ok(Err(StoreError::Fenced { .. })) => {}
+                Ok(_) => {
+                    if let Some(what) = self.queue_hangs().await {
+                        return Some(what);
+                    }
                 }
-            }
+            },
         }
         self.rounds_then = rounds;
         self.taken_then = self.desk.as_ref().map_or(0, |desk| desk.taken());

@@ -248,6 +248,13 @@ pub async fn all() -> (BTreeSet<String>, Life) {
     store.slots("job", 7).await.expect("slots");
     store.run_release(run, "", &[], NOW).await.expect("not held");
     store.job_controls().await.expect("controls");
+    store.come_home(NOW, "w").await.expect("home");
+    store.extent().await.expect("counted");
+    let fence = store::NewFence { taken_at: None, at: NOW, by: "ann", reason: "a copy" };
+    store.fence_restored(fence).await.expect("raised");
+    store.refuse_fenced().await.expect_err("a fence");
+    store.fence_lift(NOW, "ann", "gone").await.expect("lifted");
+    store.fences().await.expect("fences");
 
     let heard = statements.0.lock().expect("the statements").clone();
     assert!(heard.len() > 60, "{}", heard.len());

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::support::program::repository;
+use crate::support::program::{Daemon, Ended, repository};
 use crate::support::systemd::{analyze, release, unit};
 
 const RELOADS_BY_ITSELF: u32 = 253;
@@ -30,7 +31,8 @@ fn verified(units: &[PathBuf]) -> String {
 #[test]
 fn systemd_has_nothing_to_say_about_the_units() {
     let folder = tempfile::tempdir().expect("a folder");
-    let units = installed(folder.path(), &["bursar.service", "bursar.socket"]);
+    let units =
+        installed(folder.path(), &["bursar.service", "bursar.socket", "bursar-backup.service", "bursar-backup.timer"]);
     assert_eq!(verified(&units), "");
 }
 
@@ -46,6 +48,28 @@ fn the_newer_systemds_file_is_laid_over_the_unit() {
         assert_eq!(told.lines().count(), 1, "{told}");
         assert!(told.contains("notify-reload.conf:3: ") && told.contains("notify-reload"), "{told}");
     }
+}
+
+/// A copy of each day, by the daemon's own user, under a name that comes again after a week.
+#[test]
+fn the_backups_unit_takes_a_copy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [command] = unit("bursar-backup.service", "ExecStart").try_into().expect("one command");
+    let (_, command) = command.split_once("-c '").expect("a command of the shell");
+    let command = command.trim_end_matches('\'').replace("$$", "$").replace("%%", "%");
+    let command = command.replace("/usr/bin/bursar", env!("CARGO_BIN_EXE_bursar"));
+    let command = command.replace("/etc/bursar/bursar.toml", "bursar.toml").replace("/var/lib/bursar/backups/", "");
+    fs::write(folder.path().join("bursar.toml"), "database = \"sqlite:books.db\"\n").expect("written");
+    let url = format!("sqlite:{}", folder.path().join("books.db").display());
+    drop(Daemon::start(&["--database-url", &url]));
+    let run = || Command::new("sh").args(["-c", &command]).current_dir(folder.path()).output().expect("sh");
+    for _ in 0..2 {
+        let Ended { status, out, err } = run().into();
+        assert_eq!((status, err.as_str()), (Some(0), ""), "{out}");
+        assert!(out.starts_with("bursar-"), "{out}");
+    }
+    assert_eq!(unit("bursar-backup.service", "User"), ["bursar"]);
+    assert_eq!(unit("bursar.service", "StateDirectory"), ["bursar"]);
 }
 
 #[test]
