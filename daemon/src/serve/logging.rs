@@ -1,6 +1,8 @@
 //! What the daemon says while it runs: on stderr, for the journal or for machines.
 
+use std::any::Any;
 use std::io::{self, IsTerminal};
+use std::panic;
 
 use anyhow::Context as _;
 use tracing::Subscriber;
@@ -23,6 +25,10 @@ impl Logging {
         let (lines, lines_handle) = reload::Layer::new(lines(log));
         let set = tracing_subscriber::registry().with(filter).with(lines).try_init();
         set.map_err(|error| anyhow::anyhow!("the log is set up already: {error}"))?;
+        panic::set_hook(Box::new(|panicked| {
+            let place = panicked.location().map(ToString::to_string);
+            tracing::error!(place, "panicked: {}", message(panicked.payload()));
+        }));
         Ok(Self(Box::new(move |log| {
             filter_handle.reload(self::filter(log)?)?;
             Ok(lines_handle.reload(self::lines(log))?)
@@ -32,6 +38,12 @@ impl Logging {
     pub fn change(&self, log: &Log) -> anyhow::Result<()> {
         (self.0)(log)
     }
+}
+
+/// In the log's own format, and with the run or the request that it happened in.
+fn message(payload: &dyn Any) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
 }
 
 fn filter(log: &Log) -> anyhow::Result<EnvFilter> {
@@ -45,6 +57,7 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     match log.format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).with_target(false).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        // Under `spans`: the run, the account and the request that a line is of, from the outermost on.
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(true).boxed(),
     }
 }
