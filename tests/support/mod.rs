@@ -1,6 +1,7 @@
 //! What the tests of the whole system share: the program, the daemon, the scenarios, the kills, the walks.
 
 pub mod books;
+pub mod canaries;
 pub mod dice;
 pub mod faults;
 pub mod http;
@@ -8,6 +9,7 @@ pub mod kills;
 pub mod machine;
 pub mod night;
 pub mod program;
+pub mod prometheus;
 pub mod proxy;
 pub mod scenarios;
 pub mod servers;

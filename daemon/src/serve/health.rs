@@ -42,6 +42,10 @@ impl Health {
         &self.office
     }
 
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// The scheduler did its round; this went wrong in it.
     pub fn ticked(&self, problems: &[(&'static str, JobError)]) {
         let problems = problems.iter().map(|(what, error)| format!("{what}: {error}")).collect();
@@ -70,14 +74,24 @@ impl Health {
 
     /// What keeps the daemon from doing its work.
     pub async fn problems(&self) -> Vec<String> {
+        let database = self.database_problem().await;
+        database.into_iter().chain(self.own_problems()).collect()
+    }
+
+    /// Why nothing can be changed in the books, if it is so.
+    pub async fn database_problem(&self) -> Option<String> {
+        match tokio::time::timeout(ANSWER_MAX, self.office.store.refuse_changes()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("the database: {error}")),
+            Err(_) => Some(format!("the database does not answer within {} s", ANSWER_MAX.as_secs())),
+        }
+    }
+
+    /// What else keeps the daemon from doing its work.
+    pub fn own_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.office.stop.is_asked() {
             problems.push("it is stopping".to_owned());
-        }
-        match tokio::time::timeout(ANSWER_MAX, self.office.store.refuse_changes()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => problems.push(format!("the database: {error}")),
-            Err(_) => problems.push(format!("the database does not answer within {} s", ANSWER_MAX.as_secs())),
         }
         if self.role == Role::Http {
             return problems;
