@@ -64,13 +64,10 @@ impl Seen {
         leaks
     }
 
-    /// Where something stands that may be the number of a card.
-    pub fn card_numbers(&self) -> Vec<String> {
-        let found = self
-            .0
-            .iter()
-            .flat_map(|(place, text)| card_numbers(text).into_iter().map(move |number| format!("{number} in {place}")));
-        found.collect()
+    /// What may be the number of a card, in places whose names begin so.
+    pub fn card_numbers(&self, places: &[&str]) -> Vec<String> {
+        let there = self.0.iter().filter(|(place, _)| places.iter().any(|begins| place.starts_with(begins)));
+        there.flat_map(|(_, text)| card_numbers(text)).collect()
     }
 }
 

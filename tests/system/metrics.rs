@@ -109,6 +109,8 @@ fn values_change_as_work_is_done_on_postgres() {
 
 fn changes_as_work_is_done(host: &Host) {
     const MOVED: &str = "bursar_money_moved_micros_total";
+    let verified = "bursar_job_last_success_timestamp_seconds{job_name=\"verify_books\"}";
+    wait_until("its first runs are told", || host.scrape().value(verified).is_some());
     let first = host.scrape();
     let checked = promtool(&["check", "metrics"], &first.text);
     assert_eq!((checked.status, checked.err.as_str(), checked.out.as_str()), (Some(0), "", ""), "{}", first.text);
@@ -130,7 +132,7 @@ fn changes_as_work_is_done(host: &Host) {
     let now = Clock::system().now().secs();
     let near = |series: &str| first.value(series).is_some_and(|at| (now - at).abs() < 300);
     assert!(near("bursar_last_alive_timestamp_seconds") && near("process_start_time_seconds"), "{}", first.text);
-    assert!(near("bursar_job_last_success_timestamp_seconds{job_name=\"verify_books\"}"), "{}", first.text);
+    assert!(near(verified), "{}", first.text);
     assert!(first.value("process_resident_memory_bytes") > Some(1 << 20) && first.value("process_open_fds") > Some(3));
 
     // Money, by kind; and requests, by operation and status.
@@ -174,7 +176,10 @@ fn changes_as_work_is_done(host: &Host) {
     });
     assert_eq!(failed.state, RunState::Failed);
     host.told("bursar_job_failed{job_name=\"verify_books\"}", Some(1));
-    assert!(run_on(&host.url, "doctor").out.contains("verify_books failed: test"), "doctor and metrics see the same");
+    assert!(
+        run_on(&host.url, "doctor --format json").out.contains("verify_books failed: test"),
+        "doctor and metrics see the same"
+    );
     assert_eq!(run_on(&host.url, "jobs enqueue verify_books").status, Some(0));
     host.told("bursar_job_failed{job_name=\"verify_books\"}", Some(0));
     let later = Clock::system().now().plus_days(1);
