@@ -19,6 +19,7 @@ mod control_tests;
 mod error;
 mod hold;
 mod job;
+mod meter;
 mod office;
 #[cfg(test)]
 mod office_tests;
@@ -43,6 +44,7 @@ pub use error::JobError;
 pub use guard::{ClockWatch, Jump};
 pub use hold::Band;
 pub use job::{Registered, Wakes};
+pub use meter::{Histogram, Meter, Observed};
 pub use office::{Acted, Decided, Office};
 pub use preview::{Preview, preview, preview_of_held, stops};
 pub use runs::{

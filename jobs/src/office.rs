@@ -11,10 +11,12 @@ use rules::{
 use store::{
     Commit, CorruptAccount, Note, OpenIntent, Outcome, Revision, Scope, ShardProgress, Stamp, Store, StoreError,
 };
+use tracing::Instrument as _;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::error::JobError;
 use crate::hold::Band;
+use crate::meter::Meter;
 use crate::reference::{Reference, Wait};
 use crate::runs::BATCH_ACCOUNTS;
 use crate::slots::{Unopened, unopened};
@@ -40,6 +42,8 @@ pub struct Office {
     band: Arc<RwLock<Option<Band>>>,
     /// Asked for, work ends between two batches.
     pub stop: Stop,
+    /// What all clones of it did.
+    pub meter: Arc<Meter>,
     cards: Arc<dyn Cards>,
     reference: Arc<RwLock<Arc<Reference>>>,
     /// As last read; read again when one of them passed.
@@ -75,8 +79,8 @@ impl Office {
     pub async fn open(store: Store, clock: Clock, policy: Policy, cards: Arc<dyn Cards>) -> Result<Self, JobError> {
         let (policy, stop) = (Arc::new(policy), Stop::default());
         let reference = Arc::new(RwLock::new(Arc::new(Reference::read(&store, &policy).await?)));
-        let unopened = Arc::default();
-        Ok(Self { store, clock, policy, band: Arc::default(), stop, cards, reference, unopened })
+        let (unopened, meter) = (Arc::default(), Arc::default());
+        Ok(Self { store, clock, policy, band: Arc::default(), stop, meter, cards, reference, unopened })
     }
 
     /// The same, whose next change is that of this request.
@@ -241,15 +245,15 @@ impl Office {
             match account {
                 Ok(account) if !concerns(&account, &reference) => decided.held += 1,
                 Ok(account) => {
-                    let (id, name) = (account.id, account.name.clone());
+                    let id = account.id;
                     // A bug that panics on one account must not stop the others.
                     let settled = catch_unwind(AssertUnwindSafe(|| {
                         rules::settle(account, cx, until).map(|changes| commit_of(changes, cx))
                     }));
                     match settled {
                         Ok(Ok(commit)) => decided.commits.push(commit),
-                        Ok(Err(error)) => decided.faults.push((id, format!("account `{name}`: {error}"))),
-                        Err(_) => decided.faults.push((id, format!("account `{name}`: the rules panicked"))),
+                        Ok(Err(error)) => decided.faults.push((id, error.to_string())),
+                        Err(_) => decided.faults.push((id, "the rules panicked".to_owned())),
                     }
                 }
                 Err(CorruptAccount { id, problem }) => decided.faults.push((id, problem)),
@@ -275,14 +279,14 @@ impl Office {
         if let [only] = commits.as_slice() {
             self.store.tell_note(&only.changes);
         }
-        match self.store.commit(&commits, stamp, hoped.as_ref()).await {
+        match self.write(&commits, stamp, hoped.as_ref()).await {
             Ok(outcomes) => written.note(&commits, &outcomes),
             // One account's fault must not stop the others of its batch.
             Err(StoreError::Constraint { .. }) => {
                 for commit in &commits {
                     // As far as it had come before: what is not the worker's any more is refused here, too.
                     let before = progress.as_deref();
-                    match self.store.commit(std::slice::from_ref(commit), stamp, before).await {
+                    match self.write(std::slice::from_ref(commit), stamp, before).await {
                         Ok(outcomes) => written.note(std::slice::from_ref(commit), &outcomes),
                         Err(error @ StoreError::Constraint { .. }) => {
                             faults.push((commit.changes.id(), error.to_string()));
@@ -356,6 +360,10 @@ impl Office {
 
     /// Settles an account up to `now` and does `action` on it, or says why not.
     pub async fn act(&self, id: AccountId, action: &Action, now: Timestamp) -> Result<Acted, JobError> {
+        self.act_on(id, action, now).instrument(tracing::error_span!("account", account = id.0)).await
+    }
+
+    async fn act_on(&self, id: AccountId, action: &Action, now: Timestamp) -> Result<Acted, JobError> {
         // Whether the account keeps the action, which waits for a card: it is gone on with, not begun again.
         let mut begun = false;
         let mut stale = 0;
@@ -456,8 +464,22 @@ impl Office {
         self.store.tell_note(&changes);
         let commit = commit_of(changes, &reference.context());
         let stamp = Stamp { recorded_at: self.clock.now(), run: None, revision: reference.revision };
-        let outcomes = self.store.commit(&[commit], stamp, None).await?;
+        let outcomes = self.write(&[commit], stamp, None).await?;
         Ok(outcomes.into_iter().next().unwrap_or(Outcome::Stale))
+    }
+
+    /// Commits, and counts what then stands.
+    async fn write(
+        &self,
+        commits: &[Commit],
+        stamp: Stamp,
+        progress: Option<&ShardProgress>,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let began = Stopwatch::start();
+        let outcomes = self.store.commit(commits, stamp, progress).await?;
+        self.meter.commits.observe("", began.elapsed());
+        self.meter.committed(commits, &outcomes);
+        Ok(outcomes)
     }
 }
 

@@ -26,7 +26,7 @@ async fn an_account_that_cannot_be_settled_is_parked_and_the_others_go_on() {
     let parked = bench.office.store.parked().await.expect("a list");
     let [one] = parked.as_slice() else { panic!("{parked:?}") };
     assert_eq!((one.account, one.name.as_str(), one.tries), (vast, "vast", 1));
-    assert!(one.error.contains("vast") && one.error.contains("9223372036854.775807"), "{}", one.error);
+    assert!(one.error.contains("9223372036854.775807"), "{}", one.error);
     // Its run is done: nobody waits for it.
     assert_eq!(bench.office.store.runs_unfinished().await.expect("runs"), []);
     bench.verified().await;

@@ -3,6 +3,7 @@
 use rules::{AccountId, Timestamp};
 use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, StoreError, Wake};
 
+use crate::clock::Stopwatch;
 use crate::error::JobError;
 use crate::job::Registered;
 use crate::office::Office;
@@ -229,8 +230,12 @@ async fn work_batches(
         }
         let now = not_before(begins, office.clock.trusted()?);
         progress.claimed_until = Some(now.plus_secs(CLAIM_SECS));
+        let began = Stopwatch::start();
         match (job.work)(office, batch, now, Some(&mut *progress)).await {
-            Ok(worked) => tally.merge(worked),
+            Ok(worked) => {
+                office.meter.batches.observe(job.name, began.elapsed());
+                tally.merge(worked);
+            }
             Err(error @ JobError::BooksBroken { .. }) => {
                 office.store.run_finish(progress.run, RunEnd::Failed(&error.to_string()), now).await?;
                 return Err(error);

@@ -6,7 +6,7 @@
 //! Twice   it only reads.
 
 use rules::{AccountId, DueKind, Timestamp};
-use store::ShardProgress;
+use store::{ShardProgress, Violation};
 
 use crate::error::JobError;
 use crate::job::{Job, Wakes, stand_in};
@@ -43,7 +43,8 @@ impl Job for VerifyBooks {
     ) -> Result<Tally, JobError> {
         let violations = office.store.verify(None, &office.policy()).await?;
         for violation in &violations {
-            tracing::error!(job = Self::NAME, invariant = %violation.invariant, "{violation}");
+            let Violation { invariant, account, detail, .. } = violation;
+            tracing::error!(job = Self::NAME, invariant, account = account.map(|account| account.0), "{detail}");
         }
         let mut tally = Tally { done: 1, ..Tally::default() };
         tally.count("violations", i64::try_from(violations.len()).unwrap_or(i64::MAX));

@@ -36,6 +36,7 @@ mod due;
 mod numbers;
 mod parked;
 
+mod backlog;
 mod outages;
 mod policies;
 mod prices;
@@ -63,6 +64,7 @@ mod verify;
 
 pub use address::{Address, has_password, with_password, without_password};
 pub use audit::{AuditRow, hex};
+pub use backlog::{Backlog, COUNTED};
 pub use backup::{CopyKind, Extent, check_file, restore_dump};
 pub use books::{EventRow, InvoiceRow, LedgerRow, LineRow};
 pub use clock_doubts::ClockDoubt;
@@ -80,7 +82,7 @@ pub use load::{CorruptAccount, Scope};
 pub use moving::{Move, MoveState, MovedTable, TABLES};
 pub use notes::{DoneRequest, NewNote, Note, Repeatable, Tells, Told};
 pub use numbers::Unnumbered;
-pub use open::{Opening, Store};
+pub use open::{Opening, PoolUse, Store};
 pub use pages::{AccountRow, InvoiceState, ServiceFilter, ServiceRow};
 pub use parked::Parked;
 pub use prices::{OwnedService, Published, PublishedList, Withdrawn};

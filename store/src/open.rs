@@ -103,6 +103,17 @@ pub struct Store {
     pub(crate) note: Option<Arc<Note>>,
 }
 
+/// How many connections of a role are open, how many of them are idle, how many there may be, and how many statements
+/// and transactions wait for one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PoolUse {
+    pub role: &'static str,
+    pub open: u32,
+    pub idle: usize,
+    pub most: u32,
+    pub waiting: usize,
+}
+
 #[derive(Debug)]
 struct Inner {
     /// None in books that are only read.
@@ -170,6 +181,17 @@ impl Store {
     /// Whether other daemons may work on the same books.
     pub fn is_shared(&self) -> bool {
         self.readers().dialect() == Dialect::Postgres
+    }
+
+    /// How the connections are used, those that read and those that write.
+    pub fn connections(&self) -> Vec<PoolUse> {
+        let writer = self.inner.writer.as_ref().map(|writer| ("write", writer));
+        let pools = [("read", &self.inner.readers)].into_iter().chain(writer);
+        let used = |(role, pool): (&'static str, &Pool)| {
+            let (open, idle, most, waiting) = pool.usage();
+            PoolUse { role, open, idle, most, waiting }
+        };
+        pools.map(used).collect()
     }
 
     /// Waits for what runs and closes all connections.
@@ -253,11 +275,11 @@ async fn pool(address: &Address, role: Role, opening: &Opening) -> Result<Pool> 
     Ok(match address {
         Address::Sqlite(path) => {
             let connections = if role == Role::Writer { 1 } else { connections };
-            Pool::Sqlite(sqlite::pool(path, role, durability, connections).await?)
+            Pool::Sqlite(sqlite::pool(path, role, durability, connections).await?.into())
         }
         Address::Postgres(options) => {
             let options = postgres::options(options, role, opening.name.as_deref().unwrap_or("bursar"));
-            Pool::Postgres(postgres::pool(options, address, (role, durability), connections).await?)
+            Pool::Postgres(postgres::pool(options, address, (role, durability), connections).await?.into())
         }
     })
 }

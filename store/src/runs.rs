@@ -260,6 +260,26 @@ impl Store {
         rows.iter().map(read_run).collect()
     }
 
+    /// The newest run of a job that ended by itself, well or not; a slot that another one's run covers is none.
+    pub async fn newest_ended(&self, job: &str) -> Result<Option<Run>> {
+        let row = sql::query(select_runs!(
+            "where job = $1 and state in ('done', 'failed') and covered_by is null order by id desc limit 1"
+        ));
+        row.bind(job).fetch_optional(self.readers()).await?.as_ref().map(read_run).transpose()
+    }
+
+    /// When a job last did its work to the end.
+    pub async fn last_success(&self, job: &str) -> Result<Option<Timestamp>> {
+        let at: Option<Option<i64>> = sql::query_scalar(
+            "select finished_at from runs where job = $1 and state = 'done' and covered_by is null
+            order by id desc limit 1",
+        )
+        .bind(job)
+        .fetch_optional(self.readers())
+        .await?;
+        Ok(at.flatten().map(Timestamp::from_secs))
+    }
+
     /// Runs that are still to do, the oldest first.
     pub async fn runs_unfinished(&self) -> Result<Vec<Run>> {
         let rows = sql::query(select_runs!("where state in ('queued', 'running', 'held') order by id"))

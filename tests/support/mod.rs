@@ -2,6 +2,7 @@
 
 pub mod backups;
 pub mod books;
+pub mod canaries;
 pub mod dice;
 pub mod faults;
 pub mod http;
@@ -9,6 +10,7 @@ pub mod kills;
 pub mod machine;
 pub mod night;
 pub mod program;
+pub mod prometheus;
 pub mod proxy;
 pub mod scenarios;
 pub mod servers;

@@ -117,7 +117,7 @@ impl Daemon {
             let log = daemon.log();
             let ended = daemon.child.try_wait().expect("the daemon");
             assert!(ended.is_none(), "the daemon ended with {ended:?}\n{log}");
-            let Some(address) = log.lines().find(|line| line.contains("started")).and_then(address_in) else {
+            let Some(address) = log.lines().filter(|line| line.contains("started")).find_map(address_in) else {
                 return false;
             };
             daemon.address = address;

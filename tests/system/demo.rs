@@ -76,7 +76,8 @@ fn a_demo_that_is_kept_can_be_looked_at() {
     assert_eq!(ended.status, Some(0), "{}{}", ended.out, ended.err);
     let url = format!("sqlite:{kept}/books.db");
     let verified: Ended = bursar(&["verify", "--database-url", &url]).output().expect("the program starts").into();
-    assert_eq!((verified.status, verified.out.as_str()), (Some(0), "The books verify.\n"), "{}", verified.err);
+    let verifies = verified.status == Some(0) && verified.out.starts_with("The books verify.\n");
+    assert!(verifies, "{}{}", verified.out, verified.err);
     let again: Ended = bursar(&["demo", "--keep", kept]).output().expect("the program starts").into();
     assert_eq!(again.status, Some(1));
     assert!(again.err.contains("there are books already"), "{}", again.err);

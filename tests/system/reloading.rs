@@ -100,8 +100,10 @@ fn a_good_configuration_holds_at_once() {
 fn what_only_a_start_can_change_stays_and_is_told() {
     let mut host = Host::start("");
     let address = host.daemon().address;
-    let told = host.reload("database = \"sqlite:other.db\"\nlisten = \"127.0.0.1:1\"\n[queue]\nurl = \"redis://h\"\n");
-    assert!(told.ends_with("changed, but only a restart takes it: database, queue, listen"), "{told}");
+    let told = host.reload(
+        "database = \"sqlite:other.db\"\nlisten = \"127.0.0.1:1\"\nmetrics_listen = \"127.0.0.1:2\"\n[queue]\nurl = \"redis://h\"\n",
+    );
+    assert!(told.ends_with("changed, but only a restart takes it: database, queue, listen, metrics_listen"), "{told}");
     assert_eq!(get(address, "/healthz").0, 200);
     assert!(!host.path("other.db").exists());
     assert_eq!(host.currency_of("ann"), "USD");

@@ -41,7 +41,8 @@ fn a_new_daemon_makes_its_books_answers_and_stops_in_order() {
     }
     let url = format!("sqlite:{}", folder.path().join("books.db").display());
     let verified = run(&["verify", "--database-url", &url]);
-    assert_eq!((verified.status, verified.out.as_str()), (Some(0), "The books verify.\n"), "{}", verified.err);
+    let verifies = verified.status == Some(0) && verified.out.starts_with("The books verify.\n");
+    assert!(verifies, "{}{}", verified.out, verified.err);
 }
 
 #[test]

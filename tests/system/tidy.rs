@@ -13,14 +13,16 @@ use sources::{Source, all_sources, modules};
 use crate::support::program::repository;
 
 /// Who speaks to a database beside the store: floors of benchmarks, and tests that are a database's admin.
-const SPEAK_SQL: [&str; 10] = [
+const SPEAK_SQL: [&str; 12] = [
     "benches/src/http/floor.rs",
     "benches/src/midnight/",
     "benches/src/wake.rs",
+    "tests/support/canaries.rs",
     "tests/support/faults.rs",
     "tests/support/night.rs",
     "tests/support/servers.rs",
     "tests/system/backup.rs",
+    "tests/system/canaries.rs",
     "tests/system/daemons.rs",
     "tests/system/migrate.rs",
     "tests/system/systemd/secrets.rs",

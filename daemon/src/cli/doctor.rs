@@ -3,16 +3,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use ::jobs::{Clock, JOBS, Office, Registered, next_slot};
+use ::jobs::{Clock, Office, Registered, next_slot};
 use rules::Timestamp;
 use serde_json::json;
-use store::{Address, ClockDoubt, Import, RunState, Setting, StoreError, without_password};
+use store::{Address, ClockDoubt, Import, Setting, StoreError, without_password};
 
 use crate::cli::books::{ALIVE_SECS, Books};
 use crate::cli::import::{HASH_START, unfinished_import};
 use crate::cli::{DONE, FAILED, Format};
 use crate::input::Config;
-use crate::overdue::{self, Unattended, missing_slot};
+use crate::lookout::{JobState, Lookout, Unfinished};
 use crate::serve::QUEUE;
 use crate::tables::table;
 
@@ -212,30 +212,27 @@ async fn alive(office: &Office, now: Timestamp, findings: &mut Findings) -> anyh
 
 async fn runs(office: &Office, now: Timestamp, findings: &mut Findings) -> anyhow::Result<()> {
     let before = findings.ills();
-    let controls = office.store.job_controls().await?;
-    for hold in office.store.holds().await? {
+    let lookout = Lookout::look(&office.store, now).await?;
+    for hold in &lookout.holds {
         let remedy = format!("bursar runs show {0}, then bursar runs release {0}", hold.run.0);
         findings.ill("run", format!("run {} of {} is held", hold.run.0, hold.job), remedy);
     }
-    for job in &JOBS {
-        let control = controls.iter().find(|control| control.job == job.name);
-        if let Some(pause) = control.and_then(|control| control.pause.as_ref()) {
+    for JobState { job, pause, failed, missing_slot, .. } in &lookout.jobs {
+        if let Some(pause) = pause {
             let found = format!("{} is paused since {} by {}: {}", job.name, pause.at, pause.by, pause.reason);
             findings.ill("job", found, format!("bursar jobs resume {}", job.name));
             continue;
         }
-        let newest = office.store.slots(job.name, 1).await?.pop();
-        if let Some(run) = newest.as_ref().filter(|run| run.state == RunState::Failed) {
+        if let Some(run) = failed {
             let found = format!("run {} of {} failed: {}", run.id.0, job.name, run.error.as_deref().unwrap_or("-"));
             findings.ill("run", found, format!("bursar runs show {0}, then bursar runs retry {0}", run.id.0));
         }
-        if let Some(slot) = missing_slot(job, newest.and_then(|run| run.slot), control, now) {
+        if let Some(slot) = missing_slot {
             findings.ill("slot", format!("{} has not run since {slot} was due", job.name), "see the daemon's log");
         }
         findings.well("job", last_run(office, job, now).await?);
     }
-    for unattended in overdue::unattended(&office.store, &controls, now).await? {
-        let Unattended { run, since, done } = &unattended;
+    for Unfinished { run, since, done, .. } in lookout.unattended() {
         let found = format!(
             "nobody works on run {} of {} since {since}: it is {}, {done} of {} done",
             run.id.0,

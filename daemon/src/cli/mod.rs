@@ -244,6 +244,9 @@ struct ServeArgs {
     /// Instead of the configuration's `listen`
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<std::net::SocketAddr>,
+    /// Instead of the configuration's `metrics_listen`: where Prometheus is answered
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<std::net::SocketAddr>,
 }
 
 #[derive(clap::Args)]

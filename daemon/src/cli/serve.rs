@@ -15,8 +15,8 @@ use crate::serve::logging::Logging;
 use crate::serve::reload::Source;
 
 pub async fn run(args: ServeArgs, listener: Option<TcpListener>) -> anyhow::Result<u8> {
-    let ServeArgs { config: file, database_url, role, listen } = args;
-    let source = Source { file, database_url, listen };
+    let ServeArgs { config: file, database_url, role, listen, metrics_listen } = args;
+    let source = Source { file, database_url, listen, metrics_listen };
     let config = match configuration(&source) {
         Ok(config) => config,
         // Systemd tries again what failed, but not this.

@@ -59,6 +59,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
+/// Which operation an answer is of, for who counts them.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerTo(pub &'static str);
+
 /// What all requests share.
 pub struct Face {
     pub office: Office,
@@ -166,12 +170,13 @@ async fn answer(face: Arc<Face>, operation: &Operation, parts: &RawPathParams, r
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_answer", "no random bytes are to be had");
         return problem.into_response();
     };
-    let span = tracing::info_span!("request", request = id, operation = operation.id);
+    let span = tracing::error_span!("request", request = id, operation = operation.id);
     let answered = asked(face, operation, parts, request, &id).instrument(span).await;
     let mut response = match answered {
         Ok(answer) => out(answer),
         Err(problem) => problem.of_request(&id).into_response(),
     };
+    response.extensions_mut().insert(AnswerTo(operation.id));
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "database_password_file",
     "queue",
     "listen",
+    "metrics_listen",
     "trusted_proxies",
     "log",
     "billing",
@@ -47,6 +48,8 @@ pub struct Config {
     pub queue_password_file: Option<PathBuf>,
     /// Of the API and the health checks.
     pub listen: SocketAddr,
+    /// Of the metrics; none, and nobody is told any.
+    pub metrics_listen: Option<SocketAddr>,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: Vec<IpAddr>,
     pub log: Log,
@@ -77,6 +80,7 @@ impl fmt::Debug for Config {
         shown.field("database", &without_password(&self.database)).field("queue", &queue);
         shown
             .field("listen", &self.listen)
+            .field("metrics_listen", &self.metrics_listen)
             .field("trusted_proxies", &self.trusted_proxies)
             .field("log", &self.log)
             .field("policy", &self.policy);
@@ -92,6 +96,7 @@ impl Default for Config {
             queue: None,
             queue_password_file: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
+            metrics_listen: None,
             trusted_proxies: Vec::new(),
             log: Log::default(),
             policy: Policy::default(),
@@ -153,7 +158,14 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
         secrets::complete(url, &table, "database_password_file", secret)
     });
     let queue = table.or("queue", (default.queue, None), |value| queue(value, folder));
-    let listen = table.or("listen", default.listen, listen);
+    let listens = table.or("listen", default.listen, listen);
+    let metrics_listen = table.maybe("metrics_listen", |value| {
+        let address = listen(value)?;
+        match listens == Some(address) && address.port() != 0 {
+            true => value.refuse("it is where `listen` answers already: give the metrics another port"),
+            false => Some(address),
+        }
+    });
     let trusted_proxies = table.or("trusted_proxies", default.trusted_proxies, addresses);
     let log = table.or("log", default.log, log);
     let default_documents = default.policy.documents.clone();
@@ -168,7 +180,8 @@ fn config(document: &Value<'_>, folder: &Path) -> Option<Config> {
         database_password_file: password_file?,
         queue,
         queue_password_file,
-        listen: listen?,
+        listen: listens?,
+        metrics_listen: metrics_listen?,
         trusted_proxies: trusted_proxies?,
         log: log?,
         policy,
@@ -336,6 +349,19 @@ mod tests {
         let text = "database = \"postgres://u:secret@h/d\"\n[queue]\nurl = \"redis://:secret@h\"";
         let shown = format!("{:?}", parsed(text).expect("a configuration"));
         assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn metrics_have_an_address_of_their_own_or_none() {
+        let listens = |text: &str| parsed(text).map(|config| config.metrics_listen.map(|address| address.to_string()));
+        assert_eq!(listens(""), Ok(None));
+        assert_eq!(listens("metrics_listen = \"[::1]:9000\""), Ok(Some("[::1]:9000".to_owned())));
+        for text in
+            ["metrics_listen = \"127.0.0.1:8484\"", "metrics_listen = \"localhost:9000\"", "metrics_listen = 9000"]
+        {
+            let refused = parsed(text).expect_err(text).to_string();
+            assert!(refused.starts_with("bursar.toml:1: metrics_listen: "), "{refused}");
+        }
     }
 
     #[test]

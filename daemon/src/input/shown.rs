@@ -16,6 +16,7 @@ impl Config {
             queue,
             queue_password_file,
             listen,
+            metrics_listen,
             trusted_proxies,
             log: Log { format, filter },
             policy,
@@ -36,6 +37,9 @@ impl Config {
             "hold": { "enabled": band.is_some() },
             "prices": { "files": price_files },
         });
+        if let Some(address) = metrics_listen {
+            shown["metrics_listen"] = json!(address);
+        }
         if let Some(file) = database_password_file {
             shown["database_password_file"] = json!(file);
         }
@@ -107,7 +111,8 @@ mod tests {
         for text in [
             "",
             "[hold]\nenabled = false",
-            "listen = \"[::1]:1\"\n[log]\nformat = \"json\"\nfilter = \"warn\"\n[queue]\nurl = \"redis://h\"\n\
+            "listen = \"[::1]:1\"\nmetrics_listen = \"[::1]:2\"\n\
+            [log]\nformat = \"json\"\nfilter = \"warn\"\n[queue]\nurl = \"redis://h\"\n\
             [billing]\ncurrency = \"CHF\"\nminimum_deposit = \"0.5\"\nretry_days = []\ntrial.days = 0\n\
             [documents]\ndigits = 3\n[hold]\nleast_stops = 7\n[prices]\nfiles = [\"a.toml\"]",
         ] {

@@ -33,6 +33,12 @@ struct Tick {
     problems: Vec<String>,
 }
 
+/// Why the books cannot be changed.
+struct Unchangeable {
+    why: String,
+    is_fenced: bool,
+}
+
 impl Health {
     pub fn new(office: Office, role: Role) -> Self {
         let (last_tick, failure) = (Mutex::default(), Mutex::default());
@@ -41,6 +47,10 @@ impl Health {
 
     pub fn office(&self) -> &Office {
         &self.office
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// The scheduler did its round; this went wrong in it.
@@ -71,16 +81,36 @@ impl Health {
 
     /// What keeps the daemon from doing its work.
     pub async fn problems(&self) -> Vec<String> {
+        match self.database().await {
+            // Nobody works then, and nothing else is wrong.
+            Err(fenced @ Unchangeable { is_fenced: true, .. }) => vec![fenced.why],
+            Err(database) => [database.why].into_iter().chain(self.own_problems()).collect(),
+            Ok(()) => self.own_problems(),
+        }
+    }
+
+    /// Why nothing can be changed in the books, if it is so.
+    pub async fn database_problem(&self) -> Option<String> {
+        self.database().await.err().map(|database| database.why)
+    }
+
+    async fn database(&self) -> Result<(), Unchangeable> {
+        match tokio::time::timeout(ANSWER_MAX, self.office.store.refuse_changes()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error @ StoreError::Fenced { .. })) => Err(Unchangeable { why: error.to_string(), is_fenced: true }),
+            Ok(Err(error)) => Err(Unchangeable { why: format!("the database: {error}"), is_fenced: false }),
+            Err(_) => {
+                let why = format!("the database does not answer within {} s", ANSWER_MAX.as_secs());
+                Err(Unchangeable { why, is_fenced: false })
+            }
+        }
+    }
+
+    /// What else keeps the daemon from doing its work.
+    pub fn own_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.office.stop.is_asked() {
             problems.push("it is stopping".to_owned());
-        }
-        match tokio::time::timeout(ANSWER_MAX, self.office.store.refuse_changes()).await {
-            Ok(Ok(())) => {}
-            // Nobody works then, and nothing else is wrong.
-            Ok(Err(error @ StoreError::Fenced { .. })) => return vec![error.to_string()],
-            Ok(Err(error)) => problems.push(format!("the database: {error}")),
-            Err(_) => problems.push(format!("the database does not answer within {} s", ANSWER_MAX.as_secs())),
         }
         if self.role == Role::Http {
             return problems;

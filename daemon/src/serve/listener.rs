@@ -27,6 +27,14 @@ pub fn inherited() -> anyhow::Result<Option<net::TcpListener>> {
     }
 }
 
+/// Listens where the metrics are told.
+pub async fn listen_for_scrapes(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    let listener = bound.with_context(|| format!("cannot listen on {address}: set another `metrics_listen`"))?;
+    tracing::info!(metrics = %listener.local_addr()?, "scrapes are answered");
+    Ok(listener)
+}
+
 /// Listens on the socket that was handed in, else where the configuration says.
 pub async fn listen(address: SocketAddr, inherited: Option<net::TcpListener>) -> anyhow::Result<TcpListener> {
     let Some(socket) = inherited else {

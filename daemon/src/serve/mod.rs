@@ -1,6 +1,6 @@
 //! `bursar serve`: the daemon. It opens runs when their time comes and works them off, until it is told to stop.
 
-mod health;
+pub mod health;
 pub mod listener;
 pub mod lock;
 pub mod logging;
@@ -33,6 +33,7 @@ use tokio::task::JoinHandle;
 
 use crate::http::{self, Face};
 use crate::input::{Config, read_price_lists};
+use crate::metrics::{Metrics, Requests};
 use crate::serve::health::Health;
 use crate::serve::lock::Lock;
 use crate::serve::logging::Logging;
@@ -60,6 +61,16 @@ pub enum Role {
     Http,
     /// Runs jobs, and answers health checks alone
     Worker,
+}
+
+impl Role {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Http => "http",
+            Self::Worker => "worker",
+        }
+    }
 }
 
 const TICK: Duration = Duration::from_secs(1);
@@ -120,6 +131,8 @@ pub struct Server {
     /// None while a fence stands around the books, which are only read.
     watch: Option<ClockWatch>,
     http: JoinHandle<()>,
+    /// None where nobody is to be told how it does.
+    metrics: Option<JoinHandle<()>>,
     /// None of one that answers health checks alone.
     face: Option<Arc<Face>>,
     address: SocketAddr,
@@ -176,7 +189,16 @@ impl Server {
         if let Some(face) = &face {
             router = http::router(face).merge(router);
         }
-        let http = tokio::spawn(http::serve(listener, router));
+        let requests = Arc::new(Requests::default());
+        let http = tokio::spawn(http::serve(listener, requests.clone().counting(router)));
+        let metrics = match config.metrics_listen {
+            Some(address) => {
+                let listener = listener::listen_for_scrapes(address).await?;
+                let router = Metrics::of(health.clone(), requests).router();
+                Some(tokio::spawn(http::serve(listener, router)))
+            }
+            None => None,
+        };
         let reach = Arc::new(Reach::default());
         let desk = Arc::new(Desk::new(&worker, office.clone(), health.clone(), reach.clone()));
         tracing::info!(listen = %address, "started");
@@ -190,6 +212,7 @@ impl Server {
             reach,
             watch,
             http,
+            metrics,
             face,
             address,
             worker,
@@ -232,7 +255,7 @@ impl Server {
             let ended = self.only_watch().await;
             self.notify.stopping();
             tending.abort();
-            self.http.abort();
+            self.answer_no_more();
             self.office.store.close().await;
             return ended;
         }
@@ -247,7 +270,7 @@ impl Server {
         }
         feeling.abort();
         tending.abort();
-        self.http.abort();
+        self.answer_no_more();
         if tokio::time::timeout(TICK, self.close()).await.is_err() {
             tracing::warn!("the database was too busy to be closed: its log is read at the next start");
         }
@@ -283,6 +306,11 @@ impl Server {
             }
         }
         Ok(false)
+    }
+
+    fn answer_no_more(&self) {
+        self.http.abort();
+        self.metrics.iter().for_each(JoinHandle::abort);
     }
 
     /// Says for the last time that somebody is alive, unless the clock is in doubt.

@@ -24,6 +24,7 @@ pub struct Source {
     /// What the command line says instead.
     pub database_url: Option<String>,
     pub listen: Option<SocketAddr>,
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl Source {
@@ -38,6 +39,7 @@ impl Source {
             config.database.clone_from(url);
         }
         config.listen = self.listen.unwrap_or(config.listen);
+        config.metrics_listen = self.metrics_listen.or(config.metrics_listen);
         Ok(config)
     }
 }
@@ -136,6 +138,7 @@ impl Reload {
             queue,
             queue_password_file,
             listen,
+            metrics_listen,
             trusted_proxies,
             log,
             policy,
@@ -151,8 +154,9 @@ impl Reload {
         left.extend((database != new.database).then_some("database"));
         left.extend((queue != new.queue).then_some("queue"));
         left.extend((listen != new.listen).then_some("listen"));
+        left.extend((metrics_listen != new.metrics_listen).then_some("metrics_listen"));
         left.extend((trusted_proxies != new.trusted_proxies).then_some("trusted_proxies"));
-        new.trusted_proxies = trusted_proxies;
+        (new.trusted_proxies, new.metrics_listen) = (trusted_proxies, metrics_listen);
         (new.database, new.database_password_file) = (database, database_password_file);
         (new.queue, new.queue_password_file, new.listen) = (queue, queue_password_file, listen);
         Reloaded { taken, left }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs::{JOBS, Registered, Wakes, next_slot};
+use jobs::{Wakes, next_slot};
 use rules::Timestamp;
-use store::{JobControl, Store, StoreError};
+use store::{Store, StoreError};
 
-use crate::overdue;
+use crate::lookout::Lookout;
 use crate::serve::health::Health;
 use crate::serve::notify::Notify;
 use crate::tables::counted;
@@ -33,17 +33,13 @@ pub async fn tell(health: Arc<Health>, notify: Notify) {
 }
 
 pub async fn of(store: &Store, now: Timestamp) -> Result<String, StoreError> {
-    let controls = store.job_controls().await?;
-    let (held, overdue) = (store.holds().await?.len(), overdue::count(store, &controls, now).await?);
-    let is_paused = |job: &Registered| is_paused(&controls, job);
-    let paused = JOBS.iter().filter(|job| is_paused(job)).count();
-    let calendar = JOBS.iter().filter(|job| job.wakes == Wakes::Calendar && !is_paused(job));
-    let next = calendar.filter_map(|job| Some((next_slot(job, now)?, job.name))).min_by_key(|(slot, _)| *slot);
+    let lookout = Lookout::look(store, now).await?;
+    let (held, overdue) = (lookout.holds.len(), lookout.overdue());
+    let paused = lookout.jobs.iter().filter(|state| state.pause.is_some()).count();
+    let calendar = lookout.jobs.iter().filter(|state| state.job.wakes == Wakes::Calendar && state.pause.is_none());
+    let next = calendar.filter_map(|state| Some((next_slot(state.job, now)?, state.job.name)));
+    let next = next.min_by_key(|(slot, _)| *slot);
     let next = next.map_or_else(|| "no run is next".to_owned(), |(slot, job)| format!("next run {job} at {slot}"));
     let paused = if paused == 0 { String::new() } else { format!("; {} paused", counted(paused, "job")) };
     Ok(format!("{next}; {overdue} overdue; {held} held{paused}"))
-}
-
-fn is_paused(controls: &[JobControl], job: &Registered) -> bool {
-    controls.iter().any(|control| control.job == job.name && control.pause.is_some())
 }

@@ -240,7 +240,7 @@ async fn numbers_that_were_taken_and_cut_off_are_followed_up() {
     office.open_account(new, office.clock.now()).await.expect("an account");
     let file = folder.path().join("bursar.toml");
     std::fs::write(&file, "database = \"sqlite:books.db\"\n[billing]\ntrial.days = 9\n").expect("written");
-    let source = Source { file: Some(file), database_url: None, listen: Some(config.listen) };
+    let source = Source { file: Some(file), database_url: None, listen: Some(config.listen), metrics_listen: None };
     let mut reload = Reload::new(config, source, None, office.clone());
 
     office.store.cut_after(0);

@@ -12,6 +12,7 @@ use apalis::prelude::*;
 use jobs::{JobError, Office, Registered, ShardEnd, ShardWork, Stopwatch};
 use store::{RunId, Wake, Wakes};
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 use crate::serve::health::Health;
 use crate::serve::reach::Reach;
@@ -151,13 +152,16 @@ impl Desk {
             self.nudge.notify_one();
         }
         if end == ShardEnd::RunDone {
-            self.note_done(run).await?;
+            self.note_done(job, run).await?;
         }
         Ok(())
     }
 
-    async fn note_done(&self, run: RunId) -> Result<(), JobError> {
+    async fn note_done(&self, job: &Registered, run: RunId) -> Result<(), JobError> {
         if let Some(run) = self.office.store.run(run).await? {
+            let took = run.finished_at.zip(run.started_at).map_or(0, |(to, from)| to.secs() - from.secs());
+            let took = Duration::from_secs(u64::try_from(took).unwrap_or_default());
+            self.office.meter.runs.observe(job.name, took);
             let slot = run.slot.map(tracing::field::display);
             let (counts, moved) = (&run.counts, &run.moved);
             tracing::info!(job = run.job, run = run.id.0, slot, done = run.done, ?counts, ?moved, "run finished");
@@ -284,12 +288,15 @@ async fn take(payload: serde_json::Value, desk: Data<Arc<Desk>>) -> Result<(), B
             }
         }
     };
-    let failure = match tokio::spawn(work).await {
+    // Whatever is logged meanwhile says of which run it is.
+    let span = tracing::error_span!("run", job = job.name, run = run.0, shard);
+    let failure = match tokio::spawn(work.instrument(span)).await {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error.to_string()),
         Err(panic) => Some(panic.to_string()),
     };
     if let Some(error) = &failure {
+        kept.office.meter.failed(job.name);
         tracing::error!(job = job.name, run = run.0, shard, error, "work stopped; it is due again");
         kept.left(|left| left.insert((run, shard)));
         kept.ask_to_rewake(AFTER_FAILURE_SECS);

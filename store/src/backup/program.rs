@@ -69,10 +69,12 @@ pub fn connect(command: &mut Command, options: &PgConnectOptions) {
         command.env("PGPASSWORD", decoded(password));
     }
     for (name, value) in url.query_pairs() {
+        // As sqlx writes a file's name.
+        let value = value.strip_prefix("file: ").unwrap_or(&value);
         match name.as_ref() {
-            "sslrootcert" => command.env("PGSSLROOTCERT", value.as_ref()),
-            "sslcert" => command.env("PGSSLCERT", value.as_ref()),
-            "sslkey" => command.env("PGSSLKEY", value.as_ref()),
+            "sslrootcert" => command.env("PGSSLROOTCERT", value),
+            "sslcert" => command.env("PGSSLCERT", value),
+            "sslkey" => command.env("PGSSLKEY", value),
             _ => continue,
         };
     }
@@ -193,7 +195,7 @@ mod tests {
         };
         assert_eq!(told("postgres://h/d?user=a%40b%2Fc%3Ad", "PGUSER"), "a@b/c:d");
         assert_eq!(told("postgres://u@[::1]:5433/d", "PGHOST"), "::1");
-        assert_eq!(told("postgres://u@/d?hostaddr=::1", "PGHOST"), "::1");
+        assert_eq!(told("postgres:///d?hostaddr=::1&user=u", "PGHOST"), "::1");
         assert_eq!(told("postgres:///d?host=/run/postgresql&user=u", "PGHOST"), "/run/postgresql");
         assert_eq!(told("postgres:///a%20b?host=/run/postgresql&user=u", "PGDATABASE"), "a b");
     }

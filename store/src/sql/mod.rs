@@ -84,9 +84,13 @@ pub fn query_as<'v, T>(text: impl Into<Cow<'static, str>>) -> Typed<'v, T, Tuple
 macro_rules! dispatch {
     ($statement:expr, $source:expr, $method:ident) => {
         match $source {
-            Source::Pool(Pool::Sqlite(pool)) => Of::Sqlite($statement.for_sqlite()?.$method(pool).await?),
+            Source::Pool(Pool::Sqlite(pool)) => {
+                let mut one = pool.one().await?;
+                Of::Sqlite($statement.for_sqlite()?.$method(&mut *one).await?)
+            }
             Source::Pool(Pool::Postgres(pool)) => {
-                Of::Postgres($statement.for_postgres()?.$method(pool).await.map_err(source::of_server)?)
+                let mut one = pool.one().await.map_err(source::of_server)?;
+                Of::Postgres($statement.for_postgres()?.$method(&mut *one).await?)
             }
             Source::Transaction(Transaction::Sqlite(one)) => {
                 Of::Sqlite($statement.for_sqlite()?.$method(&mut **one).await?)

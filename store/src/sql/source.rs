@@ -1,8 +1,13 @@
 //! Where statements run: a pool or a transaction of either database, and the rows that come back.
 
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Column, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Type};
+use sqlx::{Column, Database, Decode, Postgres, Row as _, Sqlite, Type};
 
 use crate::{Result, StoreError, postgres};
 
@@ -25,11 +30,75 @@ impl Dialect {
 /// Connections to one database.
 #[derive(Clone, Debug)]
 pub enum Pool {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Sqlite(Connections<Sqlite>),
+    Postgres(Connections<Postgres>),
+}
+
+/// Connections, and how many wait for one.
+#[derive(Debug)]
+pub struct Connections<D: Database> {
+    pool: sqlx::Pool<D>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl<D: Database> Clone for Connections<D> {
+    fn clone(&self) -> Self {
+        Self { pool: self.pool.clone(), waiting: self.waiting.clone() }
+    }
+}
+
+impl<D: Database> From<sqlx::Pool<D>> for Connections<D> {
+    fn from(pool: sqlx::Pool<D>) -> Self {
+        Self { pool, waiting: Arc::default() }
+    }
+}
+
+impl<D: Database> Deref for Connections<D> {
+    type Target = sqlx::Pool<D>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.pool
+    }
+}
+
+impl<D: Database> Connections<D> {
+    /// The next one that is free.
+    pub async fn one(&self) -> std::result::Result<PoolConnection<D>, sqlx::Error> {
+        let _waits = Waits::one_more(&self.waiting);
+        self.pool.acquire().await
+    }
+
+    fn usage(&self) -> (u32, usize, u32, usize) {
+        let most = self.pool.options().get_max_connections();
+        (self.pool.size(), self.pool.num_idle(), most, self.waiting.load(Ordering::SeqCst))
+    }
+}
+
+/// One who waits, until it is served or gives up.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn one_more(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::SeqCst);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Pool {
+    /// How many connections are open, how many of them are idle, how many there may be, and how many wait for one.
+    pub fn usage(&self) -> (u32, usize, u32, usize) {
+        match self {
+            Self::Sqlite(connections) => connections.usage(),
+            Self::Postgres(connections) => connections.usage(),
+        }
+    }
+
     pub const fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
@@ -40,8 +109,14 @@ impl Pool {
     /// Begins a transaction by these words.
     pub async fn begin_with(&self, sqlite: &'static str, postgres: &'static str) -> Result<Transaction> {
         Ok(match self {
-            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with(sqlite).await?),
-            Self::Postgres(pool) => Transaction::Postgres(pool.begin_with(postgres).await.map_err(of_server)?),
+            Self::Sqlite(pool) => {
+                let _waits = Waits::one_more(&pool.waiting);
+                Transaction::Sqlite(pool.begin_with(sqlite).await?)
+            }
+            Self::Postgres(pool) => {
+                let _waits = Waits::one_more(&pool.waiting);
+                Transaction::Postgres(pool.begin_with(postgres).await.map_err(of_server)?)
+            }
         })
     }
 

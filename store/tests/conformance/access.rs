@@ -130,8 +130,12 @@ async fn the_audit_log_is_sealed_in_its_order_and_stays() {
         new.repeatable = None;
         store.note_alone(&Note::new(new)).await.expect("kept");
     }
+    let waiting = |count, oldest| store::Backlog { count, oldest };
+    assert_eq!(store.audit_backlog().await.expect("all"), waiting(5, Some(NOW)));
     assert_eq!(store.audit_seal(3).await.expect("sealed"), 3);
+    assert_eq!(store.audit_backlog().await.expect("some"), waiting(2, Some(NOW)));
     assert_eq!(store.audit_seal(3).await.expect("sealed"), 2);
+    assert_eq!(store.audit_backlog().await.expect("none"), waiting(0, None));
     let log = store.audit_page(None, 0, 9).await.expect("the log");
     let mut before = String::new();
     for (row, place) in log.iter().zip(1..) {

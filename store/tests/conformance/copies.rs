@@ -54,6 +54,7 @@ async fn behind_its_fence_nothing_is_changed() {
     assert!(store.noting(note.into()).fence_lift(NOW, "ann", "it is gone").await.expect("lifted"));
     assert!(!store.fence_lift(NOW, "ann", "again").await.expect("asked"));
     store.commit(&decided, STAMP, None).await.expect("they go on");
+    assert_eq!(store.audit_seal(10).await.expect("sealed"), 1);
     let log = store.audit_page(None, 0, 10).await.expect("the log");
     assert_eq!(log.iter().map(|row| row.action.as_str()).collect::<Vec<_>>(), ["fence lift"]);
     let lifted = store.fences().await.expect("readable").pop().expect("one").lifted;

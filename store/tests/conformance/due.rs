@@ -1,7 +1,7 @@
 //! What falls due is found; what is parked waits.
 
 use rules::{AccountId, DueKind, Timestamp};
-use store::{Commit, Outcome};
+use store::{Backlog, Commit, Outcome};
 
 use crate::books::{Books, NOTHING_DUE, NOW, STAMP, changes};
 
@@ -88,6 +88,26 @@ async fn parked_accounts_wait_for_their_next_try() {
         assert!(books.store.parked().await.expect("list").is_empty());
         assert_eq!(books.due(kind, NOW).await, [ann.0, bob.0]);
     }
+}
+
+#[tokio::test]
+async fn a_backlog_is_counted_since_its_oldest() {
+    let books = Books::new().await;
+    let (ann, bob) = (books.open_account("ann").await.id, books.open_account("bob").await.id);
+    let (kind, store) = (DueKind::Term, &books.store);
+    let backlog = |count, oldest| Backlog { count, oldest };
+    assert_eq!(store.due_backlog(kind, NOW).await.expect("none"), backlog(0, None));
+    books.due_at(ann, kind, Some(NOW.plus_secs(-60))).await;
+    books.due_at(bob, kind, Some(NOW.plus_secs(9))).await;
+    assert_eq!(store.due_backlog(kind, NOW).await.expect("one"), backlog(1, Some(NOW.plus_secs(-60))));
+    assert_eq!(store.due_backlog(DueKind::Trial, NOW).await.expect("another kind"), backlog(0, None));
+    assert_eq!(store.due_backlog(kind, NOW.plus_secs(9)).await.expect("both").count, 2);
+    // What is parked is told as that alone.
+    assert_eq!(store.parked_backlog().await.expect("none"), backlog(0, None));
+    store.park(ann, "it broke", NOW, NOW.plus_secs(60)).await.expect("park");
+    store.park(ann, "again", NOW.plus_secs(9), NOW.plus_secs(60)).await.expect("park");
+    assert_eq!(store.due_backlog(kind, NOW.plus_secs(9)).await.expect("one"), backlog(1, Some(NOW.plus_secs(9))));
+    assert_eq!(store.parked_backlog().await.expect("one"), backlog(1, Some(NOW)));
 }
 
 #[tokio::test]

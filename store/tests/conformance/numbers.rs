@@ -20,12 +20,16 @@ async fn documents_are_numbered_in_the_order_of_issue_and_name() {
     let life = half_a_year().await;
     let (store, policy) = (&life.books.store, DocumentPolicy::default());
     let waiting = store.documents_without_number().await.expect("a count");
+    let backlog = store.documents_backlog().await.expect("a backlog");
+    assert_eq!(backlog.count, waiting);
     let mut unnumbered = store.documents_to_number().await.expect("documents");
     assert_eq!(store.number_documents(&mut unnumbered, &policy).await.expect("numbered"), waiting);
+    assert_eq!(store.documents_backlog().await.expect("none"), store::Backlog::default());
     assert!(unnumbered.is_empty());
     assert_eq!(store.documents_without_number().await.expect("a count"), 0);
     let numbered = numbered(store).await;
     assert!(numbered.len() > 5, "{numbered:?}");
+    assert_eq!(backlog.oldest.map(rules::Timestamp::secs), numbered.first().map(|first| first.1));
     let mut ordered = numbered.clone();
     ordered.sort_by_key(|(_, issued_at, account, number)| (*issued_at, account.clone(), *number));
     assert_eq!(numbered, ordered);

@@ -1,9 +1,9 @@
 //! Money from outside: answers and receipts, each counted once.
 
 use rules::{AccountId, Answer, Intent, Micros, Purpose, ReceiptKind, Timestamp};
-use store::{Answered, NewReceipt};
+use store::{Answered, Backlog, NewReceipt};
 
-use crate::books::{Books, NOW, changes, units};
+use crate::books::{Books, NOW, STAMP, changes, units};
 
 fn deposit(account: AccountId, payment: &str) -> NewReceipt<'_> {
     let (kind, amount) = (ReceiptKind::Deposit, units(5));
@@ -20,6 +20,8 @@ async fn a_receipt_is_taken_and_applied_once() {
     let dispute = NewReceipt { kind: ReceiptKind::Dispute, ..receipt };
     assert!(books.store.receipt_insert(&dispute, NOW.plus_secs(4)).await.expect("another kind"));
     assert_eq!(books.store.accounts_with_receipts(10).await.expect("list"), [ann.id]);
+    let waiting = Backlog { count: 2, oldest: Some(NOW.plus_secs(4)) };
+    assert_eq!(books.store.receipts_backlog().await.expect("both"), waiting);
     books.store.park(ann.id, "it broke", NOW, NOW.plus_secs(60)).await.expect("park");
     for (later, wanted) in [(59, &[][..]), (60, &[ann.id])] {
         let at = NOW.plus_secs(later);
@@ -42,6 +44,7 @@ async fn a_receipt_is_taken_and_applied_once() {
     let after = books.commit(applied.clone()).await;
     assert!(after.receipts.is_empty());
     assert!(books.store.accounts_with_receipts(10).await.expect("list").is_empty());
+    assert_eq!(books.store.receipts_backlog().await.expect("none"), Backlog::default());
     applied.account = after;
     assert_eq!(books.refused(applied).await, "receipt_is_applied_once");
 }
@@ -73,6 +76,8 @@ async fn the_first_answer_stands_and_a_late_success_is_money() {
     let ann = books.commit(asked).await;
     let open = books.store.intents_open(10).await.expect("open");
     assert_eq!(open.iter().map(|open| open.intent.key.as_str()).collect::<Vec<_>>(), ["k3", "k1", "k2"]);
+    let waiting = Backlog { count: 3, oldest: Some(STAMP.recorded_at) };
+    assert_eq!(books.store.intents_backlog().await.expect("all"), waiting);
 
     let answers = [
         ("k1", Answer::Pending, Answered::First),
@@ -89,6 +94,7 @@ async fn the_first_answer_stands_and_a_late_success_is_money() {
         assert_eq!(answered, wanted, "{key} {answer:?}");
     }
     assert!(books.store.intents_open(10).await.expect("open").is_empty());
+    assert_eq!(books.store.intents_backlog().await.expect("none"), Backlog::default());
     let loaded = books.load(ann.id).await;
     let known: Vec<_> = loaded.intents.iter().map(|intent| (intent.key.as_str(), intent.answer)).collect();
     assert_eq!(known, [("k3", Some(Answer::Pending)), ("k1", Some(Answer::Pending)), ("k2", Some(Answer::Failed))]);

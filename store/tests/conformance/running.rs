@@ -179,6 +179,30 @@ async fn a_run_may_fail() {
     assert!(store.run_start(run.id, NOW).await.is_err());
 }
 
+/// The newest run that ended by itself says how a job does; a slot that another one's run covers says nothing.
+#[tokio::test]
+async fn the_newest_end_and_the_last_success_are_known() {
+    let books = Books::new().await;
+    let store = &books.store;
+    let known = async || {
+        let ended = store.newest_ended("bill_instances").await.expect("readable").map(|run| (run.id, run.state));
+        (ended, store.last_success("bill_instances").await.expect("readable"))
+    };
+    let covered = [midnight(0), midnight(1)];
+    let run = store.run_open(&new_run(Some(midnight(2)), &covered)).await.expect("open").expect("a run").id;
+    assert_eq!(known().await, (None, None));
+    store.run_finish(run, RunEnd::Failed("it broke"), NOW).await.expect("finish");
+    assert_eq!(known().await, (Some((run, RunState::Failed)), None));
+    let again = store.run_open(&new_run(None, &[])).await.expect("open").expect("a run").id;
+    assert_eq!(known().await.0, Some((run, RunState::Failed)));
+    store.run_finish(again, RunEnd::Done, NOW.plus_secs(9)).await.expect("finish");
+    assert_eq!(known().await, (Some((again, RunState::Done)), Some(NOW.plus_secs(9))));
+    let failing = store.run_open(&new_run(None, &[])).await.expect("open").expect("a run").id;
+    store.run_finish(failing, RunEnd::Failed("it broke"), NOW.plus_secs(60)).await.expect("finish");
+    assert_eq!(known().await, (Some((failing, RunState::Failed)), Some(NOW.plus_secs(9))));
+    assert_eq!(store.newest_ended("verify_books").await.expect("readable"), None);
+}
+
 #[tokio::test]
 async fn a_wake_goes_with_its_run() {
     let books = Books::new().await;

@@ -123,6 +123,14 @@ pub async fn all() -> (BTreeSet<String>, Life) {
         store.next_due(kind).await.expect("next");
         store.accounts_due_or_held(kind, NOW, first, 10).await.expect("due");
     }
+    for kind in DueKind::ALL {
+        store.due_backlog(kind, NOW).await.expect("a backlog");
+    }
+    store.parked_backlog().await.expect("a backlog");
+    store.audit_backlog().await.expect("a backlog");
+    store.intents_backlog().await.expect("a backlog");
+    store.receipts_backlog().await.expect("a backlog");
+    store.documents_backlog().await.expect("a backlog");
     store.account_ids(first, last, 10).await.expect("ids");
     store.account_ids_range().await.expect("range");
     store.account_id("ann").await.expect("id");
@@ -241,6 +249,8 @@ pub async fn all() -> (BTreeSet<String>, Life) {
     store.shard_finish(&progress_of(run), NOW).await.expect("finish");
     store.runs_heal(NOW).await.expect("heal");
     store.last_slot("job").await.expect("slot");
+    store.newest_ended("job").await.expect("runs");
+    store.last_success("job").await.expect("a second");
     store.runs(Some("job"), 10).await.expect("runs");
     store.runs_unfinished().await.expect("runs");
     store.holds().await.expect("holds");

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 
 use crate::support::program::{Daemon, bursar, json_on, repository, run_on, wait_until};
+use crate::support::prometheus::{Scrape, address};
 use crate::support::servers::Server;
 use crate::support::systemd::Filter;
 
@@ -27,7 +28,8 @@ fn it_bills_under_the_units_filter_of_system_calls() {
         let queue = if queue.is_empty() { queue } else { format!("[queue]\nurl = \"{queue}\"\n") };
         let text = format!("database = \"{url}\"\n{queue}[prices]\nfiles = [{prices:?}]\n");
         fs::write(&config, text).expect("written");
-        let mut serve = bursar(&["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().expect("UTF-8")]);
+        let listen = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+        let mut serve = bursar(&[&listen[..], &["--config", config.to_str().expect("UTF-8")]].concat());
         serve.stderr(Stdio::piped());
         let daemon = Daemon::started(filter.spawn(serve));
         let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("it lives");
@@ -47,6 +49,10 @@ fn it_bills_under_the_units_filter_of_system_calls() {
             let runs = json_on(&url, "runs list");
             runs["runs"].as_array().expect("runs").iter().all(|run| run["state"] == "done")
         });
+        let scrape = Scrape::of(address(&daemon));
+        for told in ["process_open_fds", "process_resident_memory_bytes", "process_threads", "process_max_fds"] {
+            assert!(scrape.value(told) > Some(0), "{told}\n{}", scrape.text);
+        }
         daemon.signal("HUP");
         wait_until("it has read its configuration anew", || daemon.log().contains("was read anew"));
         let (status, log) = daemon.terminate();

@@ -97,6 +97,10 @@ fn the_unit_and_the_program_agree() {
     }
     let listen = unit("bursar.socket", "ListenStream");
     assert!(shipped.contains(&format!("\nlisten = \"{}\"\n", listen.join(""))), "{listen:?}");
+    // Prometheus asks from this machine, beside the socket that the unit is handed.
+    assert!(shipped.contains("\n# metrics_listen = \"127.0.0.1:"), "{shipped}");
+    let denied = unit("bursar.service", "IPAddressDeny").join(" ");
+    assert!(!denied.split(' ').any(|network| ["any", "localhost"].contains(&network)), "{denied}");
     // The daemon's own end of a stop comes before systemd's.
     assert_eq!(unit("bursar.service", "TimeoutStopSec"), ["30"]);
 }
