@@ -37,19 +37,23 @@ impl fmt::Display for Measured {
 }
 
 /// Each deposit has a reference of its own.
-fn script(wanted: Wanted, key: &str, mark: &str, accounts: usize) -> String {
-    let head = format!("local number = 0\nlocal key = 'Bearer {key}'\n");
+fn script(wanted: Wanted, keys: &[String], mark: &str, accounts: usize) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| format!("'Bearer {key}'")).collect();
+    let head = format!(
+        "local number = 0\nlocal keys = {{ {} }}\nlocal function key() return keys[number % #keys + 1] end\n",
+        keys.join(", ")
+    );
     let request = match wanted {
         Wanted::Account => format!(
             "request = function()
                 number = number + 1
-                return wrk.format('GET', '/v1/accounts/acc-' .. (number % {accounts}), {{ ['Authorization'] = key }})
+                return wrk.format('GET', '/v1/accounts/acc-' .. (number % {accounts}), {{ ['Authorization'] = key() }})
             end"
         ),
         Wanted::Deposit => format!(
             "request = function()
                 number = number + 1
-                local headers = {{ ['Authorization'] = key, ['Content-Type'] = 'application/json' }}
+                local headers = {{ ['Authorization'] = key(), ['Content-Type'] = 'application/json' }}
                 headers['Idempotency-Key'] = '{mark}-' .. number
                 local body = '{{\"amount\": \"1.25\", \"reference\": \"{mark}-' .. number .. '\"}}'
                 return wrk.format('POST', '/v1/accounts/acc-' .. (number % {accounts}) .. '/deposits', headers, body)
@@ -62,13 +66,13 @@ fn script(wanted: Wanted, key: &str, mark: &str, accounts: usize) -> String {
 pub fn press(
     wanted: Wanted,
     at: SocketAddr,
-    key: &str,
+    keys: &[String],
     mark: &str,
     seconds: u32,
     accounts: usize,
 ) -> anyhow::Result<Measured> {
     let mut file = tempfile::NamedTempFile::new()?;
-    file.write_all(script(wanted, key, mark, accounts).as_bytes())?;
+    file.write_all(script(wanted, keys, mark, accounts).as_bytes())?;
     let run = Command::new("wrk")
         .args(["--threads", "1", "--connections", "64", "--latency", "--timeout", "20s"])
         .args(["--duration", &format!("{seconds}s"), "--script"])

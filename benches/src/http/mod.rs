@@ -23,6 +23,8 @@ use crate::world::{create, fund, plans};
 
 const ACCOUNTS: usize = 300;
 const SERVICES: usize = 3;
+/// So that no key asks for more than one may.
+const KEYS: usize = 32;
 
 #[derive(clap::Args)]
 pub struct HttpArgs {
@@ -45,7 +47,7 @@ pub fn run(args: &HttpArgs) -> anyhow::Result<()> {
 }
 
 async fn on(url: &str, what: &str, args: &HttpArgs) -> anyhow::Result<()> {
-    let key = found(url).await?;
+    let keys = found(url).await?;
     let config = Config { database: url.to_owned(), listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
     let server = Server::start(&config, Role::All, Clock::system(), Arc::new(NoCards)).await?;
     let (address, stop) = (server.address(), server.office().stop.clone());
@@ -58,7 +60,7 @@ async fn on(url: &str, what: &str, args: &HttpArgs) -> anyhow::Result<()> {
         let mut best: [Option<Measured>; 2] = [None, None];
         for round in 0..args.rounds {
             for (side, at) in [address, floor].into_iter().enumerate() {
-                let measured = side_of(wanted, at, &key, &format!("{what}-{side}-{round}"), args.seconds).await?;
+                let measured = side_of(wanted, at, &keys, &format!("{what}-{side}-{round}"), args.seconds).await?;
                 best[side] = best[side].filter(|best| best.per_second >= measured.per_second).or(Some(measured));
             }
         }
@@ -70,17 +72,23 @@ async fn on(url: &str, what: &str, args: &HttpArgs) -> anyhow::Result<()> {
     running.await?
 }
 
-async fn side_of(wanted: Wanted, at: SocketAddr, key: &str, mark: &str, seconds: u32) -> anyhow::Result<Measured> {
-    let (key, mark) = (key.to_owned(), mark.to_owned());
-    tokio::task::spawn_blocking(move || press(wanted, at, &key, &mark, seconds, ACCOUNTS)).await?
+async fn side_of(
+    wanted: Wanted,
+    at: SocketAddr,
+    keys: &[String],
+    mark: &str,
+    seconds: u32,
+) -> anyhow::Result<Measured> {
+    let (keys, mark) = (keys.to_vec(), mark.to_owned());
+    tokio::task::spawn_blocking(move || press(wanted, at, &keys, &mark, seconds, ACCOUNTS)).await?
 }
 
 fn ratio_of(ours: u64, least: u64) -> String {
     ratio(Duration::from_nanos(ours), Duration::from_nanos(least))
 }
 
-/// New books with customers in them; a key for them.
-async fn found(url: &str) -> anyhow::Result<String> {
+/// New books with customers in them; keys for them.
+async fn found(url: &str) -> anyhow::Result<Vec<String>> {
     let clock = Clock::system();
     let now = clock.now();
     let store = Store::open(url, Opening::serving(now)).await?;
@@ -98,6 +106,15 @@ async fn found(url: &str) -> anyhow::Result<String> {
             office.act(id, &create(format!("acc-{number}-{service}"), "daily"), now).await?.map_err(refused)?;
         }
     }
+    let mut keys = Vec::new();
+    for _ in 0..KEYS {
+        keys.push(key(&office, now).await?);
+    }
+    office.store.close().await;
+    Ok(keys)
+}
+
+async fn key(office: &Office, now: Timestamp) -> anyhow::Result<String> {
     let secret = Secret::fresh()?;
     let key = NewKey {
         prefix: &secret.prefix,
@@ -110,6 +127,5 @@ async fn found(url: &str) -> anyhow::Result<String> {
         expires_at: None,
     };
     office.store.key_insert(&key, now).await?;
-    office.store.close().await;
     Ok(secret.text)
 }
