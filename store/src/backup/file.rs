@@ -1,6 +1,6 @@
 //! A copy of an SQLite file. VACUUM INTO reads one snapshot, as any reader does: in WAL mode nobody who writes waits.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
@@ -79,16 +79,10 @@ async fn open(path: &Path, read_only: bool) -> sqlx::Result<SqliteConnection> {
     let options = SqliteConnectOptions::new().filename(path).create_if_missing(false).read_only(read_only);
     let options = options.pragma("temp_store", "memory").pragma("trusted_schema", "off");
     let options = match read_only {
-        // By a URL, whose signs may stand in the name of a file.
-        true => options.immutable(true).filename(quoted(path)),
+        true => options.immutable(true),
         false => options.journal_mode(SqliteJournalMode::Memory).synchronous(SqliteSynchronous::Off),
     };
     options.connect().await
-}
-
-fn quoted(path: &Path) -> PathBuf {
-    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    PathBuf::from(name)
 }
 
 /// What is wrong with its pages, if anything is.
