@@ -54,10 +54,7 @@ fn restore(from: &Path, to: &str) -> Ended {
 
 fn names(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").file_name());
-    let names = names.map(|name| name.into_string().expect("UTF-8"));
-    // SQLite's own, of whoever read last.
-    let mut names: Vec<String> =
-        names.filter(|name| !["books.db-wal", "books.db-shm"].contains(&name.as_str())).collect();
+    let mut names: Vec<String> = names.map(|name| name.into_string().expect("UTF-8")).collect();
     names.sort();
     names
 }

@@ -46,7 +46,7 @@ pub async fn take(store: &Store, readers: &PgPool, path: &Path, file: &File) -> 
     let (mut dump, mut read) = (program::find("pg_dump", major)?, program::find("pg_restore", major)?);
     let id: String = sql::query_scalar("select pg_export_snapshot()").fetch_one(&mut snapshot).await?;
     let extent = super::extent(&mut snapshot).await?;
-    program::connect(&mut dump, &readers.connect_options());
+    program::connect("pg_dump", &mut dump, &readers.connect_options())?;
     dump.args(["--format=custom", "--no-password", "--lock-wait-timeout=10s"]).arg(format!("--snapshot={id}"));
     let into = file.try_clone().map_err(|error| program::failed("pg_dump", error.to_string()))?;
     dump.stdin(Stdio::null()).stdout(into);
@@ -65,7 +65,7 @@ pub async fn restore(address: &Address, path: &Path, fence: NewFence<'_>) -> Res
     let major = empty_server(&options, address).await?;
     let (mut read, mut write) = (program::find("pg_restore", major)?, program::find("psql", major)?);
     look_into(path, major)?;
-    program::connect(&mut write, &options);
+    program::connect("psql", &mut write, &options)?;
     write.args(["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]).stdin(Stdio::piped());
     write.stdout(Stdio::null());
     read.args(["--file=-", "--no-owner", "--no-privileges", "--no-comments"]).arg(path).stdin(Stdio::null());

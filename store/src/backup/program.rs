@@ -42,7 +42,7 @@ pub fn failed(program: &'static str, said: impl Into<String>) -> StoreError {
 }
 
 /// The same server, user and settings as these options say, for libpq.
-pub fn connect(command: &mut Command, options: &PgConnectOptions) {
+pub fn connect(program: &'static str, command: &mut Command, options: &PgConnectOptions) -> Result<()> {
     let host = match options.get_socket() {
         Some(socket) => socket.display().to_string(),
         // As URLs write an address of IPv6, and nobody else does.
@@ -69,15 +69,19 @@ pub fn connect(command: &mut Command, options: &PgConnectOptions) {
         command.env("PGPASSWORD", decoded(password));
     }
     for (name, value) in url.query_pairs() {
-        // As sqlx writes a file's name.
-        let value = value.strip_prefix("file: ").unwrap_or(&value);
-        match name.as_ref() {
-            "sslrootcert" => command.env("PGSSLROOTCERT", value),
-            "sslcert" => command.env("PGSSLCERT", value),
-            "sslkey" => command.env("PGSSLKEY", value),
+        let variable = match name.as_ref() {
+            "sslrootcert" => "PGSSLROOTCERT",
+            "sslcert" => "PGSSLCERT",
+            "sslkey" => "PGSSLKEY",
             _ => continue,
         };
+        // Told as what it is, and else by the certificate's own text.
+        let Some(path) = value.strip_prefix("file: ") else {
+            return Err(failed(program, format!("it takes no certificate but from a file: name that as {name}")));
+        };
+        command.env(variable, path);
     }
+    Ok(())
 }
 
 /// A text of a URL, in which `%2F` stands for a letter.
@@ -189,13 +193,13 @@ mod tests {
     fn names_that_fit_no_url_are_told_as_they_are() {
         let told = |url: &str, name: &str| {
             let mut command = Command::new("pg_dump");
-            connect(&mut command, &PgConnectOptions::from_str(url).expect("an address"));
+            connect("pg_dump", &mut command, &PgConnectOptions::from_str(url).expect("an address")).expect(url);
             let (_, value) = command.get_envs().find(|(of, _)| *of == name).expect(name);
             value.expect(name).to_str().expect("UTF-8").to_owned()
         };
         assert_eq!(told("postgres://h/d?user=a%40b%2Fc%3Ad", "PGUSER"), "a@b/c:d");
         assert_eq!(told("postgres://u@[::1]:5433/d", "PGHOST"), "::1");
-        assert_eq!(told("postgres:///d?hostaddr=::1&user=u", "PGHOST"), "::1");
+        assert_eq!(told("postgres://u@h/d?hostaddr=::1", "PGHOST"), "::1");
         assert_eq!(told("postgres:///d?host=/run/postgresql&user=u", "PGHOST"), "/run/postgresql");
         assert_eq!(told("postgres:///a%20b?host=/run/postgresql&user=u", "PGDATABASE"), "a b");
     }
@@ -206,7 +210,7 @@ mod tests {
             &options=-c%20search_path%3Dbilling";
         let options = PgConnectOptions::from_str(url).expect("an address");
         let mut command = Command::new("pg_dump");
-        connect(&mut command, &options);
+        connect("pg_dump", &mut command, &options).expect("told");
         assert_eq!(command.get_args().count(), 0);
         let told = |name: &str| {
             let (_, value) = command.get_envs().find(|(of, _)| *of == name).expect(name);
@@ -224,5 +228,8 @@ mod tests {
         ] {
             assert_eq!(told(name), value);
         }
+        let inline = options.ssl_root_cert_from_pem(b"-----BEGIN CERTIFICATE-----".to_vec());
+        let refused = connect("pg_dump", &mut command, &inline).expect_err("no file").to_string();
+        assert!(refused.contains("name that as sslrootcert"), "{refused}");
     }
 }

@@ -40,20 +40,19 @@ pub async fn run(args: BackupArgs) -> anyhow::Result<u8> {
     if let Some(database) = Address::parse(&args.books.configuration()?.database)?.file() {
         refuse_itself(&args.to, database)?;
     }
-    let store = args.books.store().await?;
     let part = Part::begin("--to", &args.to, args.replace)?;
-    let (now, by) = (Clock::system().now(), author());
+    let store = args.books.store().await?;
+    let (now, by, kind) = (Clock::system().now(), author(), store.copy_kind().name());
     let fence = NewFence { taken_at: Some(now), at: now, by: &by, reason: "a backup" };
     let watched = Watched::file(part.path().to_owned());
-    let held = tokio::select! {
-        held = store.back_up(part.path(), part.file(), fence) => held,
-        ended = interrupted() => { ended?; bail!("it was interrupted: no file was made") }
+    let taken = tokio::select! {
+        taken = store.back_up(part.path(), part.file(), fence) => taken.map_err(anyhow::Error::from),
+        ended = interrupted() => ended.and_then(|()| bail!("it was interrupted: no file was made")),
     };
-    let Extent { accounts, settled_until } = held?;
     watched.end();
-    let bytes = part.keep()?;
-    let kind = store.copy_kind().name();
     store.close().await;
+    let Extent { accounts, settled_until } = taken?;
+    let bytes = part.keep()?;
     let json = json!({
         "file": args.to.display().to_string(),
         "kind": kind,

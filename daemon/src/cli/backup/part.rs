@@ -92,7 +92,8 @@ fn beside_of(path: &Path, ending: &str) -> PathBuf {
 }
 
 fn log_beside(path: &Path) -> Option<PathBuf> {
-    BESIDE.iter().map(|ending| beside_of(path, ending)).find(|path| path.exists())
+    let has_something = |path: &PathBuf| path.metadata().is_ok_and(|file| file.len() > 0);
+    BESIDE.iter().map(|ending| beside_of(path, ending)).find(has_something)
 }
 
 fn refuse_taken(target: &Path, replace: bool) -> Result<(), String> {
