@@ -139,10 +139,31 @@ fn missing_slot(
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use ::jobs::{Clock, Office};
+    use rules::AccountId;
+    use store::NewRun;
 
     use super::*;
+
+    /// A run of one account, which no worker knows of.
+    pub fn run_of_nobody(now: Timestamp) -> NewRun<'static> {
+        NewRun {
+            job: "bill_instances",
+            due_kind: None,
+            slot: None,
+            asked_by: "test",
+            starts_at: now,
+            retry_of: None,
+            one_at_a_time: false,
+            covered: &[],
+            preview: None,
+            held_for: None,
+            shards: &[(AccountId(1), AccountId(1))],
+            total: 1,
+            now,
+        }
+    }
 
     #[tokio::test]
     async fn a_run_without_workers_is_named() {
@@ -152,23 +173,7 @@ mod tests {
         let store = store::Store::open(&url, store::Opening::scratch(at(0))).await.expect("books");
         let cards = std::sync::Arc::new(providers::NoCards);
         let office = Office::open(store, Clock::system(), rules::Policy::default(), cards).await.expect("an office");
-        let account = rules::AccountId(1);
-        let new = store::NewRun {
-            job: "bill_instances",
-            due_kind: None,
-            slot: None,
-            asked_by: "test",
-            starts_at: at(0),
-            retry_of: None,
-            one_at_a_time: false,
-            covered: &[],
-            preview: None,
-            held_for: None,
-            shards: &[(account, account)],
-            total: 1,
-            now: at(0),
-        };
-        let run = office.store.run_open(&new).await.expect("asked").expect("a run").id;
+        let run = office.store.run_open(&run_of_nobody(at(0))).await.expect("asked").expect("a run").id;
         let found = async |now: i64| {
             let lookout = Lookout::look(&office.store, at(now)).await.expect("looked");
             lookout.unattended().next().map(|found| (found.run.id, found.done))

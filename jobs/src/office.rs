@@ -383,8 +383,11 @@ impl Office {
             let begins = waits.is_some() && waits != waited;
             // What went on only for another action's sake is not what was asked for, and does not say that it was done.
             let is_of_this = outcome.is_some() || begins || begun;
-            let office = if is_of_this { self.clone() } else { self.unnoted() };
-            if office.write_one(changes, &reference).await? == Outcome::Stale {
+            let written = match is_of_this {
+                true => self.write_one(changes, &reference).await?,
+                false => self.unnoted().write_one(changes, &reference).await?,
+            };
+            if written == Outcome::Stale {
                 stale += 1;
                 if stale == ROUNDS_MAX {
                     return Err(JobError::Contended(name));

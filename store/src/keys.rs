@@ -96,19 +96,11 @@ macro_rules! select_keys {
 impl Store {
     /// Forgets keys of accounts that expired before a second, and that nothing names any more; how many.
     pub async fn keys_forget(&self, before: Timestamp, most: u32) -> Result<u64> {
-        let mut transaction = self.write_beside().await?;
-        let forgotten = sql::query(
-            "delete from api_keys where id in (
-                select id from api_keys where account_id is not null and expires_at < $1
-                    and not exists (select 1 from requests where key_id = api_keys.id)
-                order by expires_at limit $2)",
-        )
-        .bind(before.secs())
-        .bind(i64::from(most))
-        .execute(&mut transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(forgotten)
+        let keys = "delete from api_keys where id in (
+            select id from api_keys where account_id is not null and expires_at < $1
+                and not exists (select 1 from requests where key_id = api_keys.id)
+            order by expires_at limit $2)";
+        self.forget(keys, before, most).await
     }
 
     pub async fn key_insert(&self, key: &NewKey<'_>, now: Timestamp) -> Result<()> {

@@ -280,15 +280,16 @@ impl Store {
 
     /// Forgets requests from before a second; how many.
     pub async fn requests_forget(&self, before: Timestamp, most: u32) -> Result<u64> {
+        let requests = "delete from requests where (key_id, idempotency_key) in (
+            select key_id, idempotency_key from requests where at < $1 order by at limit $2)";
+        self.forget(requests, before, most).await
+    }
+
+    /// Deletes what a statement finds from before a second, so many rows at most; how many there were.
+    pub(crate) async fn forget(&self, delete: &'static str, before: Timestamp, most: u32) -> Result<u64> {
         let mut transaction = self.write_beside().await?;
-        let forgotten = sql::query(
-            "delete from requests where (key_id, idempotency_key) in (
-                select key_id, idempotency_key from requests where at < $1 order by at limit $2)",
-        )
-        .bind(before.secs())
-        .bind(i64::from(most))
-        .execute(&mut transaction)
-        .await?;
+        let question = sql::query(delete).bind(before.secs()).bind(i64::from(most));
+        let forgotten = question.execute(&mut transaction).await?;
         transaction.commit().await?;
         Ok(forgotten)
     }

@@ -103,6 +103,13 @@ pub struct Run {
     pub error: Option<String>,
 }
 
+impl Run {
+    /// Whether there is something to retry: it failed, or parked accounts.
+    pub fn left_something(&self) -> bool {
+        self.state == RunState::Failed || self.counts.get("parked").is_some_and(|parked| *parked > 0)
+    }
+}
+
 /// A held run: accounts with something of its kind due wait for its release.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hold {

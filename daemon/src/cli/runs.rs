@@ -417,8 +417,7 @@ async fn release(books: &Books, id: RunId, yes: bool, format: Format) -> anyhow:
 async fn retry(books: &Books, id: RunId, format: Format) -> anyhow::Result<u8> {
     let office = books.office_for_changes().await?;
     let old = find(&office.store, id).await?;
-    let parked = old.counts.get("parked").is_some_and(|parked| *parked > 0);
-    if old.state != RunState::Failed && !parked {
+    if !old.left_something() {
         let state = old.state.name();
         return Err(
             BadInput(format!("run {}: it is {state} and parked nobody; there is nothing to retry", id.0)).into()

@@ -115,20 +115,26 @@ impl Face {
             self.office.store.keys_used(&used, now).await?;
         }
         const KEPT_SECS: i64 = 24 * rules::HOUR;
-        const AT_ONCE: u32 = 1_000;
         let (store, since) = (&self.office.store, now.plus_secs(-KEPT_SECS));
-        let (mut requests, mut keys) = (Vec::new(), Vec::new());
-        while requests.last().is_none_or(|last| *last == u64::from(AT_ONCE)) {
-            requests.push(store.requests_forget(since, AT_ONCE).await?);
-        }
-        while keys.last().is_none_or(|last| *last == u64::from(AT_ONCE)) {
-            keys.push(store.keys_forget(since.plus_secs(-KEPT_SECS), AT_ONCE).await?);
-        }
-        let (requests, keys): (u64, u64) = (requests.iter().sum(), keys.iter().sum());
+        let requests = all_of(|most| store.requests_forget(since, most)).await?;
+        let keys = all_of(|most| store.keys_forget(since.plus_secs(-KEPT_SECS), most)).await?;
         if requests + keys > 0 {
             tracing::info!(requests, keys, "forgot requests of yesterday and customers' keys that ended before");
         }
         Ok(())
+    }
+}
+
+/// Forgets in small transactions, so that nobody waits for long; how many all of them had.
+async fn all_of<F: Future<Output = store::Result<u64>>>(forget: impl Fn(u32) -> F) -> store::Result<u64> {
+    const AT_ONCE: u32 = 1_000;
+    let mut all = 0;
+    loop {
+        let forgotten = forget(AT_ONCE).await?;
+        all += forgotten;
+        if forgotten < u64::from(AT_ONCE) {
+            return Ok(all);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use store::{Opening, RunState, Store};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::lookout::tests::run_of_nobody;
 
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
@@ -205,22 +206,7 @@ async fn the_status_counts_what_is_held_and_overdue() {
     let told = async |now: &str| status::of(store, at(now)).await.expect("a line");
     let next = "next run bill_instances at 2026-03-03T00:00:00Z";
     assert_eq!(told("2026-03-02T12:00:00Z").await, format!("{next}; 0 overdue; 0 held"));
-    let account = rules::AccountId(1);
-    let new = store::NewRun {
-        job: "bill_instances",
-        due_kind: None,
-        slot: None,
-        asked_by: "test",
-        starts_at: noon,
-        retry_of: None,
-        one_at_a_time: false,
-        covered: &[],
-        preview: None,
-        held_for: None,
-        shards: &[(account, account)],
-        total: 1,
-        now: noon,
-    };
+    let new = run_of_nobody(noon);
     store.run_open(&new).await.expect("asked").expect("a run");
     let held = store::NewRun { job: "renew_services", held_for: Some("test"), ..new };
     store.run_open(&held).await.expect("asked").expect("a run");

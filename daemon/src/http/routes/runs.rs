@@ -219,8 +219,7 @@ async fn retry(call: Call<Nothing>) -> Handled<RunView> {
         let again = asked_for_since(&call, &old.job, at, |run| run.retry_of == Some(old.id)).await?;
         return view(&office.store, &again).await;
     }
-    let parked = old.counts.get("parked").is_some_and(|parked| *parked > 0);
-    if old.state != RunState::Failed && !parked {
+    if !old.left_something() {
         let why = format!("run {} is {} and parked nobody: there is nothing to retry", old.id.0, old.state.name());
         return Err(Problem::refused("invalid_state", &why));
     }
