@@ -1,7 +1,7 @@
 //! The three sample hosts, one to each example price list: a device-management platform that is paid by the
 //! day, a seller of prepaid servers, a cloud that sends invoices.
 
-use rules::{Action, CancelWhen, Currency, DAY, Micros, Order, PriceList, Timestamp};
+use rules::{Action, CancelWhen, Currency, DAY, Micros, Order, Policy, PriceList, Timestamp};
 
 use crate::demo::story::{Customer, Story, order, units};
 use crate::input::{Scenario, ScriptedCard, Verb};
@@ -187,10 +187,13 @@ fn cloud(story: &mut Story, number: i64) {
     let account = format!("cloud-{number:02}");
     let trial = number % 6 == 1;
     let card = trial || number % 4 != 2;
+    let troubled = card && !trial && number % 7 == 4;
     // The day of a sign-up and thirty more: some trials end at this midnight, the others some days before.
     let at = match (trial, number % 12) {
         (true, 1) => story.hour(story.tonight.plus_secs(-31 * DAY)),
         (true, _) => story.someday(2, 6),
+        // In time for whichever invoice it is that fails.
+        (false, _) if troubled => story.someday(0, 8),
         (false, _) => story.someday(0, story.days() - 3),
     };
     story.open(at, &account, Customer { trial, card, ..Customer::default() });
@@ -205,7 +208,7 @@ fn cloud(story: &mut Story, number: i64) {
         story.order(at, &account, &service, &order);
         cloud_life(story, at, &service, trial);
     }
-    if card && !trial && number % 7 == 4 {
+    if troubled {
         card_trouble(story, &account, number % 2 == 0);
     }
 }
@@ -243,10 +246,11 @@ fn cloud_life(story: &mut Story, created: Timestamp, service: &str, trial: bool)
     }
 }
 
-/// The card stops working before the invoice; some come with a new one after the suspension.
+/// The card stops working before an invoice whose grace is over tonight; some come with a new one after the suspension.
 fn card_trouble(story: &mut Story, account: &str, mended: bool) {
     let account = account.to_owned();
-    let failed = story.tonight.plus_secs(-1).month_start().plus_secs(-DAY);
+    let grace = DAY * i64::from(Policy::default().grace_days);
+    let failed = story.tonight.plus_secs(-grace - 1).month_start().plus_secs(-DAY);
     let at = story.hour(failed);
     story.enter(at, Verb::Card { account: account.clone(), card: Some(ScriptedCard::Fails), new: false });
     if mended {
