@@ -36,6 +36,9 @@ mod stop;
 mod tally;
 #[cfg(test)]
 mod testing;
+mod till;
+#[cfg(test)]
+mod till_tests;
 #[cfg(test)]
 mod withdraw_tests;
 
@@ -54,6 +57,7 @@ pub use scheduler::{Scheduler, Ticked, end_silence};
 pub use slots::{SCHEDULE, next_slot, open_slot, open_slots, release};
 pub use stop::Stop;
 pub use tally::Tally;
+pub use till::{Deposit, Paid};
 
 use rules::Timestamp;
 use store::{Schedule, Store, StoreError};

@@ -22,6 +22,7 @@ use crate::runs::BATCH_ACCOUNTS;
 use crate::slots::{Unopened, unopened};
 use crate::stop::Stop;
 use crate::tally::Tally;
+use crate::till::Till;
 
 /// How often a decision is made anew on an account that moved meanwhile.
 const ROUNDS_MAX: u32 = 8;
@@ -44,6 +45,7 @@ pub struct Office {
     pub stop: Stop,
     /// What all clones of it did.
     pub meter: Arc<Meter>,
+    pub(crate) till: Arc<Till>,
     cards: Arc<dyn Cards>,
     reference: Arc<RwLock<Arc<Reference>>>,
     /// As last read; read again when one of them passed.
@@ -79,8 +81,8 @@ impl Office {
     pub async fn open(store: Store, clock: Clock, policy: Policy, cards: Arc<dyn Cards>) -> Result<Self, JobError> {
         let (policy, stop) = (Arc::new(policy), Stop::default());
         let reference = Arc::new(RwLock::new(Arc::new(Reference::read(&store, &policy).await?)));
-        let (unopened, meter) = (Arc::default(), Arc::default());
-        Ok(Self { store, clock, policy, band: Arc::default(), stop, meter, cards, reference, unopened })
+        let (unopened, meter, till) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { store, clock, policy, band: Arc::default(), stop, meter, till, cards, reference, unopened })
     }
 
     /// The same, whose next change is that of this request.
@@ -153,12 +155,12 @@ impl Office {
         Ok(self.store.policy_followed(policy).await?)
     }
 
-    fn reference(&self) -> Arc<Reference> {
+    pub(crate) fn reference(&self) -> Arc<Reference> {
         self.reference.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Slots that passed by `until` and whose runs are not open yet: what they may hold waits for them.
-    async fn waited_for(&self, until: Timestamp) -> Result<Vec<Unopened>, JobError> {
+    pub(crate) async fn waited_for(&self, until: Timestamp) -> Result<Vec<Unopened>, JobError> {
         if self.band().is_none() {
             return Ok(Vec::new());
         }
@@ -246,14 +248,9 @@ impl Office {
                 Ok(account) if !concerns(&account, &reference) => decided.held += 1,
                 Ok(account) => {
                     let id = account.id;
-                    // A bug that panics on one account must not stop the others.
-                    let settled = catch_unwind(AssertUnwindSafe(|| {
-                        rules::settle(account, cx, until).map(|changes| commit_of(changes, cx))
-                    }));
-                    match settled {
-                        Ok(Ok(commit)) => decided.commits.push(commit),
-                        Ok(Err(error)) => decided.faults.push((id, error.to_string())),
-                        Err(_) => decided.faults.push((id, "the rules panicked".to_owned())),
+                    match settled(account, cx, until) {
+                        Ok(commit) => decided.commits.push(commit),
+                        Err(problem) => decided.faults.push((id, problem)),
                     }
                 }
                 Err(CorruptAccount { id, problem }) => decided.faults.push((id, problem)),
@@ -478,12 +475,28 @@ impl Office {
         stamp: Stamp,
         progress: Option<&ShardProgress>,
     ) -> Result<Vec<Outcome>, StoreError> {
+        self.count(commits, self.store.commit(commits, stamp, progress)).await
+    }
+
+    /// Counts what a commit brings about.
+    pub(crate) async fn count(
+        &self,
+        commits: &[Commit],
+        committed: impl Future<Output = Result<Vec<Outcome>, StoreError>>,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let began = Stopwatch::start();
-        let outcomes = self.store.commit(commits, stamp, progress).await?;
+        let outcomes = committed.await?;
         self.meter.commits.observe("", began.elapsed());
         self.meter.committed(commits, &outcomes);
         Ok(outcomes)
     }
+}
+
+/// Decides what is due on an account up to `until`. A bug that panics on one must not stop the others.
+pub(crate) fn settled(account: Account, cx: &Context<'_>, until: Timestamp) -> Result<Commit, String> {
+    let decide = || rules::settle(account, cx, until).map(|changes| commit_of(changes, cx));
+    let decided = catch_unwind(AssertUnwindSafe(decide)).map_err(|_| "the rules panicked".to_owned())?;
+    decided.map_err(|error| error.to_string())
 }
 
 fn commit_of(changes: Changes, cx: &Context<'_>) -> Commit {

@@ -63,6 +63,10 @@ create table accounts (
 -- For lists of accounts in a state; a name never changes, and a state seldom.
 create index accounts_by_state on accounts (state, name);
 
+create trigger account_name_stays before update of name, currency on accounts for each row
+when (new.name <> old.name or new.currency <> old.currency)
+execute function refuse();
+
 -- An invoice writes each of an account's servers anew: beside the old rows there is room for all of them, so that no
 -- index is written.
 create table services (

@@ -52,6 +52,12 @@ create table accounts (
 -- For lists of accounts in a state; a name never changes, and a state seldom.
 create index accounts_by_state on accounts (state, name);
 
+create trigger account_name_stays before update of name, currency on accounts
+when new.name <> old.name or new.currency <> old.currency
+begin
+    select raise(abort, 'account_name_stays');
+end;
+
 create table services (
     account_id integer not null references accounts (id),
     number integer not null,

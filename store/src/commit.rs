@@ -101,34 +101,10 @@ async fn write_all(
     stamp: Stamp,
     progress: Option<&ShardProgress>,
 ) -> Result<Vec<Outcome>> {
-    let outcomes = if reference::current(work.step()?).await? == stamp.revision {
-        outcomes(work, batch).await?
-    } else {
-        vec![Outcome::Stale; batch.len()]
-    };
-    let fresh: Vec<&Commit> = batch
-        .iter()
-        .zip(&outcomes)
-        .filter(|(_, outcome)| **outcome == Outcome::Written)
-        .map(|(commit, _)| commit)
-        .collect();
+    let outcomes = outcomes(work, batch, stamp).await?;
+    let fresh: Vec<&Commit> = written(batch, &outcomes).collect();
     if !fresh.is_empty() {
-        // Parents first: the foreign keys are checked row by row.
-        let rows = Rows::of(&fresh)?;
-        let open_from = closings::open_from(work.step()?).await?;
-        write::accounts(work, &fresh).await?;
-        write::services(work, &rows.services).await?;
-        let buyers = details::buyers_of(work, rows.issuing()).await?;
-        write::invoices(work, &rows.invoices, Some(&buyers), stamp).await?;
-        write::buyers(work, &rows.buyers).await?;
-        write::credit_notes(work, &rows.credit_notes, stamp).await?;
-        write::lines(work, &rows.lines, open_from).await?;
-        write::transfers(work, &rows.transfers, open_from, stamp).await?;
-        write::events(work, &rows.events, stamp).await?;
-        write::intents(work, &rows.intents, stamp).await?;
-        use_intents(work, &rows.used_intents, stamp).await?;
-        apply_receipts(work, &rows.used_receipts, stamp).await?;
-        due::write(work, &fresh).await?;
+        write_rows(work, &fresh, Rows::of(&fresh)?, stamp).await?;
     }
     if let Some(progress) = progress {
         shards::advance(work.step()?, progress).await?;
@@ -138,13 +114,40 @@ async fn write_all(
     Ok(outcomes)
 }
 
+/// Those of a batch's parts, in its order, whose accounts have not moved.
+pub fn written<'a, T>(parts: &'a [T], outcomes: &'a [Outcome]) -> impl Iterator<Item = &'a T> {
+    parts.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Written).map(|(part, _)| part)
+}
+
+/// Writes the rows of decisions on accounts that have not moved.
+pub async fn write_rows(work: &mut Work<'_>, fresh: &[&Commit], rows: Rows<'_>, stamp: Stamp) -> Result<()> {
+    // Parents first: the foreign keys are checked row by row.
+    let open_from = closings::open_from(work.step()?).await?;
+    write::accounts(work, fresh).await?;
+    write::services(work, &rows.services).await?;
+    let buyers = details::buyers_of(work, rows.issuing()).await?;
+    write::invoices(work, &rows.invoices, Some(&buyers), stamp).await?;
+    write::buyers(work, &rows.buyers).await?;
+    write::credit_notes(work, &rows.credit_notes, stamp).await?;
+    write::lines(work, &rows.lines, open_from).await?;
+    write::transfers(work, &rows.transfers, open_from, stamp).await?;
+    write::events(work, &rows.events, stamp).await?;
+    write::intents(work, &rows.intents, stamp).await?;
+    use_intents(work, &rows.used_intents, stamp).await?;
+    apply_receipts(work, &rows.used_receipts, stamp).await?;
+    due::write(work, fresh).await
+}
+
 const VERSIONS: &str = "select id, version from accounts where id = any($1)";
 
 /// Where many write at once, each holds its accounts until it commits; all take them in one order.
 const VERSIONS_LOCKED: &str = "select id, version from accounts where id = any($1) order by id for no key update";
 
-/// Which accounts have not moved. An account that comes twice is stale the second time.
-async fn outcomes(work: &mut Work<'_>, batch: &[Commit]) -> Result<Vec<Outcome>> {
+/// Which accounts have not moved, nor what holds for all. An account that comes twice is stale the second time.
+pub async fn outcomes(work: &mut Work<'_>, batch: &[Commit], stamp: Stamp) -> Result<Vec<Outcome>> {
+    if reference::current(work.step()?).await? != stamp.revision {
+        return Ok(vec![Outcome::Stale; batch.len()]);
+    }
     if batch.is_empty() {
         return Ok(Vec::new());
     }
@@ -164,7 +167,7 @@ async fn outcomes(work: &mut Work<'_>, batch: &[Commit]) -> Result<Vec<Outcome>>
 
 /// A batch's rows by table.
 #[derive(Default)]
-struct Rows<'a> {
+pub struct Rows<'a> {
     services: Vec<(Of<'a, Service>, bool)>,
     invoices: Vec<(Of<'a, Invoice>, Option<&'a Reissue>)>,
     buyers: Vec<Of<'a, Buyer>>,
@@ -174,11 +177,11 @@ struct Rows<'a> {
     events: Vec<Of<'a, Event>>,
     intents: Vec<Of<'a, Intent>>,
     used_intents: Vec<(AccountId, &'a str, Answer)>,
-    used_receipts: Vec<(AccountId, i64, Timestamp)>,
+    pub used_receipts: Vec<(AccountId, i64, Timestamp)>,
 }
 
 impl<'a> Rows<'a> {
-    fn of(commits: &[&'a Commit]) -> Result<Self> {
+    pub fn of(commits: &[&'a Commit]) -> Result<Self> {
         let mut rows = Self::default();
         for commit in commits {
             rows.add(&commit.changes)?;

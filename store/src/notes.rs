@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use rules::{AccountId, Changes, Timestamp};
 
 use crate::keys::KeyId;
-use crate::sql::{self, Transaction};
+use crate::sql::{self, Transaction, Work};
 use crate::{Result, Store, StoreError};
 
 /// A request that may come again: by whose key, as what, and the digest of all that it says.
@@ -18,6 +18,18 @@ pub struct Repeatable {
     pub key: KeyId,
     pub idempotency_key: String,
     pub digest: String,
+}
+
+macro_rules! request_columns {
+    () => {
+        "key_id, idempotency_key, digest, attempt, at, status, answer"
+    };
+}
+
+macro_rules! audit_columns {
+    () => {
+        "at, actor, request, action, object, account_id, result, before, after"
+    };
 }
 
 /// Between a request's key and a part's number. No key that comes from outside has it.
@@ -124,10 +136,11 @@ impl Note {
         if let Some(repeatable) = &self.of.repeatable {
             self.claim(transaction, repeatable, told.answer.as_ref()).await?;
         }
-        sql::query(
-            "insert into audit_log (at, actor, request, action, object, account_id, result, before, after)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (request) do nothing",
-        )
+        sql::query(concat!(
+            "insert into audit_log (",
+            audit_columns!(),
+            ") values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (request) do nothing"
+        ))
         .bind(self.of.at.secs())
         .bind(&self.of.actor)
         .bind(&self.of.request)
@@ -150,10 +163,11 @@ impl Note {
         answer: Option<&(u16, String)>,
     ) -> Result<()> {
         let (status, body) = answer.map(|(status, body)| (i64::from(*status), body.as_str())).unzip();
-        let written = sql::query(
-            "insert into requests (key_id, idempotency_key, digest, attempt, at, status, answer)
-            values ($1, $2, $3, $4, $5, $6, $7) on conflict (key_id, idempotency_key) do nothing",
-        )
+        let written = sql::query(concat!(
+            "insert into requests (",
+            request_columns!(),
+            ") values ($1, $2, $3, $4, $5, $6, $7) on conflict (key_id, idempotency_key) do nothing"
+        ))
         .bind(key.0)
         .bind(idempotency_key)
         .bind(digest)
@@ -182,6 +196,37 @@ impl Note {
         }
         Ok(())
     }
+}
+
+/// Writes notes of requests that nobody has begun, as they were told: one that was begun refuses all of them.
+pub async fn write_new(work: &mut Work<'_>, notes: &[&Note]) -> Result<()> {
+    let told: Vec<(&NewNote, Told)> = notes.iter().map(|note| (&note.of, note.told())).collect();
+    let repeatable = told.iter().filter_map(|(of, told)| Some((*of, told, of.repeatable.as_ref()?)));
+    work.insert("requests", request_columns!(), &repeatable.collect::<Vec<_>>(), |cells, (of, told, repeatable)| {
+        let (status, body) = told.answer.as_ref().map(|(status, body)| (i64::from(*status), body.as_str())).unzip();
+        cells
+            .push_bind(repeatable.key.0)
+            .push_bind(&repeatable.idempotency_key)
+            .push_bind(&repeatable.digest)
+            .push_bind(&of.request)
+            .push_bind(of.at.secs())
+            .push_bind(status)
+            .push_bind(body);
+    })
+    .await?;
+    work.insert("audit_log", audit_columns!(), &told, |cells, (of, told)| {
+        cells
+            .push_bind(of.at.secs())
+            .push_bind(&of.actor)
+            .push_bind(&of.request)
+            .push_bind(&of.action)
+            .push_bind(&of.object)
+            .push_bind(of.account.map(|account| account.0))
+            .push_bind(&told.result)
+            .push_bind(told.before.as_deref())
+            .push_bind(told.after.as_deref());
+    })
+    .await
 }
 
 /// The answer of a request that has none yet.

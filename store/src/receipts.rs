@@ -1,5 +1,7 @@
 //! Proofs of payments, each taken once.
 
+use std::collections::BTreeSet;
+
 use rules::{AccountId, Currency, Micros, ReceiptKind, Timestamp};
 
 use crate::cells::{Cells, Problem};
@@ -76,6 +78,24 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         read_rows("receipts", &rows, read_receipt)
+    }
+
+    /// Which of these deposits are known, by provider and payment.
+    pub async fn deposits_known(
+        &self,
+        deposits: impl Iterator<Item = (&str, &str)>,
+    ) -> Result<BTreeSet<(String, String)>> {
+        let (providers, payments): (BTreeSet<&str>, Vec<&str>) = deposits.unzip();
+        let texts = |texts: &mut dyn Iterator<Item = &str>| texts.map(str::to_owned).collect::<Vec<_>>();
+        let rows: Vec<(String, String)> = sql::query_as(
+            "select provider, payment from receipts
+            where provider = any($1) and payment = any($2) and kind = 'deposit'",
+        )
+        .bind(texts(&mut providers.into_iter()))
+        .bind(texts(&mut payments.into_iter()))
+        .fetch_all(self.readers())
+        .await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Keeps a receipt as of `received_at`; false if it was there already. From then on no decision is

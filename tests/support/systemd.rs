@@ -9,6 +9,7 @@ use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use jobs::Stopwatch;
 use seccompiler::{BpfProgram, TargetArch, apply_filter, compile_from_json};
 use serde_json::{Value, json};
 
@@ -33,18 +34,26 @@ impl Listener {
 
     /// Listens until a message has a line that begins so; that line.
     pub fn until(&mut self, begins: &str) -> String {
-        loop {
+        let [line] = self.until_all([begins]);
+        line
+    }
+
+    /// Listens until each of these was said, in whatever order; the lines.
+    pub fn until_all<const N: usize>(&mut self, begins: [&str; N]) -> [String; N] {
+        let (since, mut found) = (Stopwatch::start(), begins.map(|_| None));
+        while found.iter().any(Option::is_none) {
             let mut message = [0; 4096];
             let read = self.socket.recv(&mut message);
-            let length = read.unwrap_or_else(|error| panic!("no {begins} after {:?}: {error}", self.heard));
+            let length = read.unwrap_or_else(|error| panic!("no {begins:?} after {:?}: {error}", self.heard));
+            assert!(since.elapsed() < PATIENCE, "no {begins:?} among {:?}", self.heard);
             let text = std::str::from_utf8(&message[..length]).expect("UTF-8");
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-            let found = lines.iter().find(|line| line.starts_with(begins)).cloned();
-            self.heard.push(lines);
-            if let Some(found) = found {
-                return found;
+            for (found, begins) in found.iter_mut().zip(begins) {
+                *found = found.take().or_else(|| lines.iter().find(|line| line.starts_with(begins)).cloned());
             }
+            self.heard.push(lines);
         }
+        found.map(Option::unwrap_or_default)
     }
 
     /// Hears what was said already.

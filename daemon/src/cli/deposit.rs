@@ -11,7 +11,7 @@ use crate::input::BadInput;
 use crate::view::DepositView;
 
 /// Under which provider it is kept; the reference is the payment.
-const PROVIDER: &str = "manual";
+pub const PROVIDER: &str = "manual";
 
 /// Registers the money once, however often it is told, and books it.
 pub async fn deposit(
@@ -97,7 +97,7 @@ impl Registered {
     pub fn booked_by(&self, changes: &Changes, now: Timestamp) -> Option<Deposited> {
         let (_, counts_from) = changes.used_receipts.iter().find(|(id, _)| *id == self.kept.id)?;
         let kept = ReceiptRow { effective_at: Some(*counts_from), ..self.kept.clone() };
-        Some(Deposited { kept, is_new: self.is_new, brought: Brought::of_settling(changes, now) })
+        Some(Deposited { is_new: self.is_new, ..Deposited::of(kept, changes, now) })
     }
 }
 
@@ -109,6 +109,11 @@ pub struct Deposited {
 }
 
 impl Deposited {
+    /// Money that `changes` take in as it comes.
+    pub fn of(kept: ReceiptRow, changes: &Changes, now: Timestamp) -> Self {
+        Self { kept, is_new: true, brought: Brought::of_settling(changes, now) }
+    }
+
     pub fn view(&self) -> DepositView {
         DepositView {
             reference: self.kept.payment.clone(),

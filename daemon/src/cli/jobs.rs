@@ -414,7 +414,7 @@ async fn enqueue(books: &Books, asked: &Asked, format: Format) -> anyhow::Result
     if starts_at < now {
         return Err(BadInput(format!("--at {starts_at}: that has passed; leave it out for now, {now}")).into());
     }
-    refuse_paused(&office, asked.job).await?;
+    refuse_paused(&office, asked.job.name).await?;
     let only = match &asked.account {
         Some(name) => Some(books::account(&office.store, name).await?),
         None => None,
@@ -442,9 +442,9 @@ fn enqueued(run: &Run) -> serde_json::Value {
 }
 
 /// A run of a paused job would wait without a word.
-pub async fn refuse_paused(office: &Office, job: &Registered) -> anyhow::Result<()> {
-    if is_paused(office, job.name).await? {
-        return Err(NotNow(format!("{0} is paused: `bursar jobs resume {0}` first", job.name)).into());
+pub async fn refuse_paused(office: &Office, job: &str) -> anyhow::Result<()> {
+    if is_paused(office, job).await? {
+        return Err(NotNow(format!("{job} is paused: `bursar jobs resume {job}` first")).into());
     }
     Ok(())
 }

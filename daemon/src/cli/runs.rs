@@ -423,6 +423,7 @@ async fn retry(books: &Books, id: RunId, format: Format) -> anyhow::Result<u8> {
             BadInput(format!("run {}: it is {state} and parked nobody; there is nothing to retry", id.0)).into()
         );
     }
+    refuse_paused(&office, &old.job).await?;
     let run = open_again(&office, &old, &author()).await?;
     let text = format!("Run {} takes the place of run {}. Watch it: bursar runs watch {}", run.id.0, id.0, run.id.0);
     format.print(&json!({ "run": run.id, "retry_of": id, "job": run.job }), &text)?;
@@ -445,7 +446,6 @@ async fn retry_parked(books: &Books, format: Format) -> anyhow::Result<u8> {
 pub async fn open_again(office: &Office, old: &Run, author: &str) -> anyhow::Result<Run> {
     let Some(job) = job(&old.job) else { anyhow::bail!("this program knows no job {}", old.job) };
     let now = office.clock.now();
-    refuse_paused(office, job).await?;
     // A run on one account is retried on that one.
     let only = match office.store.shards(old.id).await?.as_slice() {
         [shard] if shard.first == shard.last => Some(shard.first),

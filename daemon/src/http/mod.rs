@@ -6,11 +6,13 @@ mod ids;
 mod keys;
 mod limits;
 mod listen;
+mod names;
 mod once;
 mod operation;
 mod problem;
 mod routes;
 pub mod secrets;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -27,7 +29,7 @@ use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
-use jobs::Office;
+use jobs::{Office, Stopwatch};
 use rules::Timestamp;
 use store::{KeyId, StoreError};
 use tokio::sync::Semaphore;
@@ -38,21 +40,22 @@ pub use crate::http::document::document;
 pub use crate::http::listen::serve;
 pub use crate::http::routes::operations;
 
+use crate::cli::books::refuse_silence;
 use crate::http::access::Caller;
 use crate::http::ids::Ids;
 use crate::http::keys::KnownKeys;
 use crate::http::limits::Limits;
+use crate::http::names::KnownNames;
 use crate::http::once::AN_IDEMPOTENCY_KEY;
 use crate::http::operation::{Answer, Asked, Content, Operation};
 use crate::http::problem::Problem;
+use crate::http::streams::Streams;
 
 /// The longest body of a request.
 const LONGEST_BODY: usize = 256 << 10;
 /// A body that takes longer to come is not waited for.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Far fewer than connections: who watches keeps nobody from being answered.
-const STREAMS: usize = 128;
 const PREVIEWS: usize = 2;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -70,11 +73,13 @@ pub struct Face {
     /// What they are made with.
     secret: String,
     keys: KnownKeys,
+    pub names: KnownNames,
     limits: Limits,
     /// Keys that were used since that was last written.
     used: Mutex<HashSet<KeyId>>,
-    /// Answers that go on for long, like a run's progress, take one each.
-    pub streams: Arc<Semaphore>,
+    /// When the books were last found to be changed here.
+    awake: Mutex<Option<Stopwatch>>,
+    pub streams: Streams,
     /// Previews of jobs, which decide on all that is due.
     pub previews: Semaphore,
 }
@@ -92,9 +97,11 @@ impl Face {
             office,
             ids: Ids::of(&secret),
             keys: KnownKeys::default(),
+            names: KnownNames::default(),
             limits: Limits::of(trusted_proxies),
             used: Mutex::default(),
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            awake: Mutex::default(),
+            streams: Streams::default(),
             previews: Semaphore::new(PREVIEWS),
         }))
     }
@@ -104,6 +111,21 @@ impl Face {
         if self.office.store.id_secret(&self.secret).await? != self.secret {
             anyhow::bail!("another daemon was faster to make public ids: start this one anew");
         }
+        Ok(())
+    }
+
+    /// Nothing is changed in a copy behind its fence, nor while no daemon is alive on the books. Looked after once a
+    /// second: whatever writes asks for the fence again.
+    pub async fn refuse_asleep(&self) -> Result<(), Problem> {
+        const TRUSTED: Duration = Duration::from_secs(1);
+        let awake = || self.awake.lock().unwrap_or_else(PoisonError::into_inner);
+        if awake().as_ref().is_some_and(|since| since.elapsed() < TRUSTED) {
+            return Ok(());
+        }
+        let asked = Stopwatch::start();
+        self.office.store.refuse_fenced().await?;
+        refuse_silence(&self.office).await?;
+        *awake() = Some(asked);
         Ok(())
     }
 

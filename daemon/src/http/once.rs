@@ -12,7 +12,6 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use store::{DoneRequest, NewNote, Note, Repeatable, Tells, Told, hex};
 
-use crate::cli::books::refuse_silence;
 use crate::http::operation::{Answer, Asked, Content, Handled};
 use crate::http::problem::Problem;
 
@@ -85,6 +84,11 @@ impl Once {
         Arc::new(self.new_note(asked, object, account, None))
     }
 
+    /// The note of [`Self::office`]; none where another try did it.
+    pub fn note(&self) -> Option<Arc<Note>> {
+        self.note.get().cloned()
+    }
+
     fn new_note(
         &self,
         asked: &Asked,
@@ -145,8 +149,7 @@ where
         }
     }
     let input = read(&asked)?;
-    store.refuse_fenced().await?;
-    refuse_silence(&asked.face.office).await?;
+    asked.face.refuse_asleep().await?;
     let handled = handle(asked, input, once.clone()).await;
     if let Err(problem) = &handled
         && problem.code == DONE_BEFORE

@@ -154,7 +154,7 @@ impl From<anyhow::Error> for Problem {
                 }
             }
             "awaits_card" | "held" | "paused" | "opening" | "contended" | "clock_in_doubt" | "not_now" => {
-                Self::new(StatusCode::CONFLICT, code, error.to_string()).after(RETRY_SECS)
+                Self::new(StatusCode::CONFLICT, code, waits(&error)).after(RETRY_SECS)
             }
             "busy" | "no_answer" | "disk_full" => {
                 tracing::warn!(%error, "a request found the books busy or gone");
@@ -169,6 +169,19 @@ impl From<anyhow::Error> for Problem {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", detail)
             }
         }
+    }
+}
+
+/// What somebody waits for, and where to look after it over HTTP.
+fn waits(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<JobError>() {
+        Some(JobError::Held { account, run, job }) => {
+            format!("account `{account}` waits for run {run} of {job}, which is held: see /v1/runs/{run}")
+        }
+        Some(JobError::Paused { account, job }) => {
+            format!("account `{account}` waits for {job}, which is paused: see /v1/jobs")
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -178,6 +178,8 @@ async fn what_is_booked_stays() {
         ("update invoices set issued_at = 1", "issued_invoice_stays"),
         ("delete from invoices", "invoice_is_kept"),
         ("update invoice_lines set amount = 1", "issued_line_stays"),
+        ("update accounts set name = 'another'", "account_name_stays"),
+        ("update accounts set currency = 'EUR'", "account_name_stays"),
         ("delete from invoice_lines", "line_is_kept"),
         ("update events set at = 1", "event_stays"),
         ("delete from events", "event_is_kept"),

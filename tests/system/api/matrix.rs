@@ -1,7 +1,7 @@
 //! Every operation with every kind of key, on an account of its own, another's and none. The operations and who may
 //! use them are read from the daemon's own document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -71,6 +71,7 @@ fn every_operation_is_for_its_scopes_alone() {
     let (mut others, mut missing) = (own.clone(), own.clone());
     others.extend([("account", "bob"), ("service", "bob-1")]);
     missing.extend([("account", "eve"), ("service", "eve-1")]);
+    let mut dated = BTreeSet::new();
     for (number, operation) in operations.iter().enumerate() {
         let id = &operation.id;
         // Each from somewhere else: whoever fails often is not listened to.
@@ -82,6 +83,10 @@ fn every_operation_is_for_its_scopes_alone() {
             let api = host.api.with(key);
             let reply = ask(&api, operation, &own);
             assert!(reply.status < 500, "{id} as {scope}: {reply:?}");
+            if operation.method == "get" && reply.status == 200 && reply.head.contains("application/json") {
+                assert!(reply.json()["as_of"].is_string(), "{id} says no as_of: {reply:?}");
+                dated.insert(id);
+            }
             let is_refused = reply.status == 403;
             assert_eq!(is_refused, !operation.scopes.contains(scope), "{id} as {scope}: {reply:?}");
             if scope == "account"
@@ -101,4 +106,5 @@ fn every_operation_is_for_its_scopes_alone() {
             }
         }
     }
+    assert!(dated.len() > 18, "{dated:?}");
 }

@@ -104,6 +104,78 @@ fn a_request_is_done_once_though_the_daemon_dies() {
     host.verified();
 }
 
+/// A burst of payments by many clients, who ask again with the same keys when the daemon dies under them.
+fn deposits_that_come_together(mut host: Host) {
+    const ACCOUNTS: usize = 5;
+    const CLIENTS: usize = 12;
+    const EACH: usize = 10;
+    for account in 0..ACCOUNTS {
+        host.customer(&format!("acc-{account}"), "10.00");
+    }
+    let answers = Mutex::new(Vec::new());
+    let mut left: Vec<(usize, usize)> =
+        (0..CLIENTS).flat_map(|client| (0..EACH).map(move |number| (client, number))).collect();
+    let mut dice = Dice::of_today();
+    for round in 0.. {
+        let (broken, api) = (Mutex::new(Vec::new()), host.api.clone());
+        let daemon = Mutex::new(host.daemon.take());
+        let wait = Duration::from_millis(20 + dice.below(150));
+        thread::scope(|scope| {
+            for client in 0..CLIENTS {
+                let (api, left, broken, answers) = (&api, &left, &broken, &answers);
+                scope.spawn(move || {
+                    for (_, number) in left.iter().filter(|(of, _)| *of == client) {
+                        let (payment, account) = (format!("p-{client}-{number}"), (client + number) % ACCOUNTS);
+                        let body = format!(r#"{{"amount": "1.25", "reference": "{payment}"}}"#);
+                        match api.try_post(&format!("/v1/accounts/acc-{account}/deposits"), &payment, &body) {
+                            Some(reply) => answers.lock().expect("the list").push((payment, body, account, reply)),
+                            None => broken.lock().expect("the list").push((client, *number)),
+                        }
+                    }
+                });
+            }
+            if round < 3 {
+                thread::sleep(wait);
+                daemon.lock().expect("it").take().expect("it runs").kill();
+            }
+        });
+        host.daemon = daemon.into_inner().expect("it");
+        left = broken.into_inner().expect("the list");
+        if left.is_empty() {
+            break;
+        }
+        host.start();
+    }
+    let answers = answers.into_inner().expect("the list");
+    assert_eq!(answers.len(), CLIENTS * EACH);
+    if host.daemon.is_none() {
+        host.start();
+    }
+    for (payment, body, account, reply) in &answers {
+        assert_eq!((reply.status, &reply.json()["reference"]), (201, &json!(payment)), "{reply:?}");
+        let again = host.api.post_as(&format!("/v1/accounts/acc-{account}/deposits"), payment, body);
+        assert_eq!((again.status, again.is_replay(), &again.body), (201, true, &reply.body));
+    }
+    for account in 0..ACCOUNTS {
+        assert_eq!(host.api.get(&format!("/v1/accounts/acc-{account}")).json()["wallet"], json!("40.000000"));
+    }
+    host.settled();
+    let audit = host.api.get("/v1/audit?limit=1000").json();
+    let logged = audit["entries"].as_array().expect("entries").iter().filter(|row| row["action"] == json!("deposit"));
+    assert_eq!(logged.count(), ACCOUNTS + CLIENTS * EACH);
+    host.verified();
+}
+
+#[test]
+fn deposits_that_come_together_are_each_booked_once_on_sqlite() {
+    deposits_that_come_together(Host::on_sqlite());
+}
+
+#[test]
+fn deposits_that_come_together_are_each_booked_once_on_postgres() {
+    deposits_that_come_together(Host::on_postgres());
+}
+
 /// What could not be written is not answered as done, though the rules had nothing against it.
 #[test]
 fn what_was_not_written_is_not_told_as_done() {

@@ -30,8 +30,7 @@ fn systemd_hears_of_the_start_the_life_the_reload_and_the_stop() {
     assert_eq!(get(daemon.address, "/readyz").0, 200, "ready is who works");
     let other: Vec<_> = systemd.heard.iter().flatten().filter(|line| *line != "READY=1").collect();
     assert!(other.iter().all(|line| line.starts_with("STATUS=not ready: ")), "{other:?}");
-    systemd.until("WATCHDOG=1");
-    let status = systemd.until("STATUS=next run ");
+    let [_, status] = systemd.until_all(["WATCHDOG=1", "STATUS=next run "]);
     assert!(status.contains(" at 2") && status.ends_with("; 0 overdue; 0 held"), "{status}");
     assert_eq!(run_on(&url, "jobs pause verify_books --reason x").status, Some(0));
     assert!(systemd.until("STATUS=next run ").ends_with("; 0 overdue; 0 held; 1 job paused"));

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
-use rules::{AccountId, Action, NewAccount, Rest, SuspendReason};
+use jobs::{Deposit as NewDeposit, Paid};
+use rules::{Account, AccountId, Action, Changes, NewAccount, Rest, SuspendReason};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{KeyScope, Told};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::cli::act;
-use crate::cli::deposit::{Deposited, register};
+use crate::cli::deposit::{Deposited, PROVIDER, register};
 use crate::cli::details;
 use crate::cli::rows::{self, behind};
 use crate::http::access::Access;
@@ -232,28 +233,51 @@ async fn pay(call: Call<Deposit>) -> Handled<DepositView> {
     call.trusted_now()?;
     let Deposit { amount: Amount(amount), reference: Line(reference) } = &call.input;
     let noting = call.once.office(&call, format!("account {name} deposit {reference}"), Some(id), None);
-    let after = json!({ "amount": amount.to_string(), "reference": reference }).to_string();
-    call.once.tell(Told { after: Some(after.clone()), ..Told::default() });
-    let registered = register(&noting, id, *amount, reference, &call.caller.actor()).await;
-    let registered = registered.map_err(refused_deposit)?;
-    // Kept by an earlier try of this very request, it is no other's.
-    let registered = Arc::new(if call.once.was_done() { registered.as_new() } else { registered });
+    let told = json!({ "amount": amount.to_string(), "reference": reference });
     // The answer is written with the booking, and needs nothing more to be read.
     let seen = Arc::new(Mutex::new(None));
-    noting.store.tell_note_by({
-        let (asked, registered, seen) = (call.asked.clone(), registered.clone(), seen.clone());
-        move |changes| {
-            let told = Told { after: Some(after.clone()), ..Told::default() };
-            let Some(deposited) = registered.booked_by(changes, asked.now) else { return told };
+    let tells = {
+        let (asked, seen) = (call.asked.clone(), seen.clone());
+        move |deposited: Option<Deposited>| {
+            let Some(deposited) = deposited else { return Told::default() };
             let view = deposit_view(&asked, id, &deposited);
             let answer = Some((StatusCode::CREATED.as_u16(), rows::json(&view).to_string()));
             *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(view);
-            Told { answer, ..told }
+            Told { answer, ..Told::default() }
         }
+    };
+    let (now, seen) = (call.now, || seen.lock().unwrap_or_else(PoisonError::into_inner).take());
+    let paid = match call.once.note() {
+        Some(note) => {
+            let tells = tells.clone();
+            let tells = Box::new(move |before: &Account, changes: &Changes, kept| Told {
+                before: Some(act::state(before, None)),
+                after: Some(act::state(&changes.account, None)),
+                ..tells(Some(Deposited::of(kept, changes, now)))
+            });
+            let (payment, amount) = (reference.clone(), *amount);
+            noting.deposit(NewDeposit { account: id, provider: PROVIDER, payment, amount, note, tells }).await
+        }
+        // Another try did it.
+        None => Paid::Unknown,
+    };
+    if paid == Paid::Booked
+        && let Some(view) = seen()
+    {
+        return Ok(view);
+    }
+    let after = Some(told.to_string());
+    call.once.tell(Told { after: after.clone(), ..Told::default() });
+    let registered = register(&noting, id, *amount, reference, &call.caller.actor()).await;
+    let registered = registered.map_err(refused_deposit)?;
+    // Kept by an earlier try of this very request, it is no other's.
+    let registered = Arc::new(if paid == Paid::Unknown { registered.as_new() } else { registered });
+    noting.store.tell_note_by({
+        let registered = registered.clone();
+        move |changes| Told { after: after.clone(), ..tells(registered.booked_by(changes, now)) }
     });
     registered.book(&noting).await?;
-    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match seen.filter(|_| call.once.is_answered()) {
+    match seen().filter(|_| call.once.is_answered()) {
         Some(view) => Ok(view),
         None => Ok(deposit_view(&call, id, &registered.read(&noting).await?)),
     }

@@ -53,9 +53,9 @@ impl Asked {
         let (face, store) = (&self.face, &self.face.office.store);
         let missing = || Problem::not_found("account", text);
         let found = match face.ids.read(Kind::Account, text) {
-            Some((id, 0)) if self.caller.is_for(id) => store.account_name(id).await?.map(|name| (id, name)),
+            Some((id, 0)) if self.caller.is_for(id) => face.names.name_of(store, id).await?.map(|name| (id, name)),
             _ => match arguments::name(text) {
-                Ok(name) => store.account_id(&name).await?.map(|id| (id, name)),
+                Ok(name) => face.names.id_of(store, &name).await?.map(|id| (id, name)),
                 Err(_) => None,
             },
         };

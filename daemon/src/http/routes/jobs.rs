@@ -1,6 +1,6 @@
 //! Jobs: what runs when.
 
-use ::jobs::{RunOrder, open_run};
+use ::jobs::{Office, RunOrder, is_paused, open_run};
 use axum::http::StatusCode;
 use rules::{AccountId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use store::{KeyScope, Run, Told};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::cli::jobs::{DAYS_AHEAD, DryRun, NAMED, NUMBERS, listed, named, numbers_ahead, refuse_paused};
+use crate::cli::jobs::{DAYS_AHEAD, DryRun, NAMED, NUMBERS, listed, named, numbers_ahead};
 use crate::http::access::Access;
 use crate::http::operation::{Call, Handled, Nothing, Operation, get, post};
 use crate::http::problem::Problem;
@@ -151,21 +151,29 @@ async fn enqueue(call: Call<Enqueue>) -> Handled<RunView> {
         let given = call.input.at.as_ref().map(|second| second.0);
         let is_it = |run: &Run| given.is_none_or(|given| run.starts_at == given);
         let run = asked_for_since(&call, job.name, at, is_it).await?;
-        return view(&office.store, &run).await;
+        return view(office, &run).await;
     }
     let starts_at = second_ahead(call.input.at.as_ref(), now)?;
     if call.input.account.is_some() && job.due_kind.is_none() {
         return Err(Problem::bad_field("account", format!("{} is of all accounts: leave it out", job.name)));
     }
     let only = only(&call, call.input.account.as_ref()).await?;
-    refuse_paused(office, job).await?;
+    refuse_paused(office, job.name).await?;
     let noting = call.once.office(&call, format!("job {}", job.name), only, None);
     call.once.tell(Told { after: Some(json!({ "at": starts_at.to_string() }).to_string()), ..Told::default() });
     let author = call.caller.actor();
     let order = RunOrder { starts_at, only, ..RunOrder::by(&author, now) };
     let run = open_run(&noting, job, &order, now).await?;
     let run = run.ok_or_else(|| Problem::new(StatusCode::CONFLICT, "not_now", "no run was opened: ask again"))?;
-    view(&office.store, &run).await
+    view(office, &run).await
+}
+
+pub async fn refuse_paused(office: &Office, job: &str) -> Handled<()> {
+    if is_paused(office, job).await? {
+        let why = format!("{job} is paused: POST /v1/jobs/{job}/resume first");
+        return Err(Problem::new(StatusCode::CONFLICT, "not_now", why));
+    }
+    Ok(())
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use ::jobs::release as release_run;
+use ::jobs::{Office, release as release_run};
 use axum::body::Body;
 use axum::http::StatusCode;
 use futures_util::stream;
 use rules::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{Run, RunId, RunState, Store, Told};
+use store::{Run, RunId, RunState, Told};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
@@ -19,6 +19,7 @@ use crate::http::access::Access;
 use crate::http::operation::{Answer, Call, Handled, Nothing, Operation, get, page, post};
 use crate::http::problem::Problem;
 use crate::http::routes::finding::limit;
+use crate::http::routes::jobs::refuse_paused;
 use crate::http::words::Line;
 
 /// How often who watches a run is told how far it is.
@@ -75,15 +76,20 @@ pub struct RunView(Value);
 
 impl PartialSchema for RunView {
     fn schema() -> RefOr<Schema> {
-        let about = "A run: `run`, `job`, `slot`, `state`, `total` and `done` accounts, `moved` amounts, `counts`";
+        let about =
+            "A run: `run`, `job`, `slot`, `state`, `total` and `done` accounts, `moved` amounts, `counts`, `as_of`";
         ObjectBuilder::new().schema_type(Type::Object).description(Some(about)).into()
     }
 }
 
 impl ToSchema for RunView {}
 
-pub async fn view(store: &Store, run: &Run) -> Handled<RunView> {
-    Ok(RunView(run_json(run, progress(store, run).await?)))
+/// As of now.
+pub async fn view(office: &Office, run: &Run) -> Handled<RunView> {
+    let as_of = office.clock.now().to_string();
+    let mut json = run_json(run, progress(&office.store, run).await?);
+    json["as_of"] = as_of.into();
+    Ok(RunView(json))
 }
 
 async fn find<I>(call: &Call<I>) -> Handled<Run> {
@@ -132,41 +138,41 @@ async fn list(call: Call<ListQuery>) -> Handled<Runs> {
     let store = &call.face.office.store;
     let mut runs = Vec::new();
     for run in store.runs(call.input.job.as_deref(), most).await? {
-        runs.push(view(store, &run).await?);
+        runs.push(RunView(run_json(&run, progress(store, &run).await?)));
     }
     Ok(Runs { runs, as_of: call.now.to_string() })
 }
 
 async fn show(call: Call<Nothing>) -> Handled<RunView> {
-    view(&call.face.office.store, &find(&call).await?).await
+    view(&call.face.office, &find(&call).await?).await
 }
 
 async fn watch(call: Call<Nothing>) -> Handled<Answer> {
-    let (id, store) = (find(&call).await?.id, call.face.office.store.clone());
-    let Ok(place) = call.face.streams.clone().try_acquire_owned() else {
+    let (id, office) = (find(&call).await?.id, call.face.office.clone());
+    let Some(place) = call.face.streams.place(call.caller.key.id) else {
         let detail = "too many watch runs already: ask for the run itself, or again later";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).after(10));
     };
-    let told = stream::unfold((store, place, false, 0), move |(store, place, ended, count)| async move {
+    let told = stream::unfold((office, place, false, 0), move |(office, place, ended, count)| async move {
         if ended || count == LONGEST {
             return None;
         }
         if count > 0 {
             tokio::time::sleep(EACH).await;
         }
-        let (event, ended) = match far(&store, id).await {
+        let (event, ended) = match far(&office, id).await {
             Ok((run, ended)) => (format!("event: progress\ndata: {run}\n\n"), ended),
             Err(problem) => (format!("event: problem\ndata: {}\n\n", problem.text()), true),
         };
-        Some((Ok::<_, std::convert::Infallible>(event), (store, place, ended, count + 1)))
+        Some((Ok::<_, std::convert::Infallible>(event), (office, place, ended, count + 1)))
     });
     Ok(Answer::events(Body::from_stream(told)))
 }
 
 /// How far it is, and whether it is over.
-async fn far(store: &Store, id: RunId) -> Handled<(Value, bool)> {
-    let run = store.run(id).await?.ok_or_else(|| Problem::not_found("run", &id.0.to_string()))?;
-    let RunView(json) = view(store, &run).await?;
+async fn far(office: &Office, id: RunId) -> Handled<(Value, bool)> {
+    let run = office.store.run(id).await?.ok_or_else(|| Problem::not_found("run", &id.0.to_string()))?;
+    let RunView(json) = view(office, &run).await?;
     Ok((json, run.finished_at.is_some()))
 }
 
@@ -187,7 +193,7 @@ async fn release(call: Call<Nothing>) -> Handled<RunView> {
             return Err(Problem::refused("invalid_state", "somebody released it meanwhile"));
         }
     }
-    view(&office.store, &find(&call).await?).await
+    view(office, &find(&call).await?).await
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -210,14 +216,14 @@ async fn cancel(call: Call<CancelRun>) -> Handled<RunView> {
             return Err(Problem::refused("invalid_state", &why));
         }
     }
-    view(&office.store, &find(&call).await?).await
+    view(office, &find(&call).await?).await
 }
 
 async fn retry(call: Call<Nothing>) -> Handled<RunView> {
     let (old, office) = (find(&call).await?, &call.face.office);
     if let Some(at) = call.once.done_at {
         let again = asked_for_since(&call, &old.job, at, |run| run.retry_of == Some(old.id)).await?;
-        return view(&office.store, &again).await;
+        return view(office, &again).await;
     }
     if !old.left_something() {
         let why = format!("run {} is {} and parked nobody: there is nothing to retry", old.id.0, old.state.name());
@@ -225,8 +231,9 @@ async fn retry(call: Call<Nothing>) -> Handled<RunView> {
     }
     call.trusted_now()?;
     let noting = call.once.office(&call, format!("run {}", old.id.0), None, None);
+    refuse_paused(office, &old.job).await?;
     let run = open_again(&noting, &old, &call.caller.actor()).await?;
-    view(&office.store, &run).await
+    view(office, &run).await
 }
 
 /// An account that could not be settled: nothing of it moves until a try succeeds.
