@@ -183,6 +183,7 @@ pub async fn all() -> (BTreeSet<String>, Life) {
     store.transfers_of_service(AccountId(1), 0, NOW, 9).await.expect("transfers");
     store.events_of_service(AccountId(1), 0, 9).await.expect("events");
     store.receipt("manual", "r", ReceiptKind::Deposit).await.expect("receipt");
+    store.deposits_known([("manual", "r"), ("other", "s")].into_iter()).await.expect("receipts");
     store.receipts_at(AccountId(1), ReceiptKind::Deposit, Micros::ZERO, NOW).await.expect("receipts");
     store.ledger(Some(AccountId(1))).await.expect("ledger");
     store.transfer(AccountId(1), 1).await.expect("transfer");
