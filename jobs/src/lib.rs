@@ -51,7 +51,8 @@ pub use meter::{Histogram, Meter, Observed};
 pub use office::{Acted, Decided, Office};
 pub use preview::{Preview, preview, preview_of_held, stops};
 pub use runs::{
-    BATCH_ACCOUNTS, RunOrder, ShardEnd, ShardWork, is_paused, open_run, open_sweep, rewake, work_run, work_shard,
+    BATCH_ACCOUNTS, RunOrder, ShardEnd, ShardWork, is_paused, open_run, open_sweep, rewake, shards_at_once, work_run,
+    work_shard,
 };
 pub use scheduler::{Scheduler, Ticked, end_silence};
 pub use slots::{SCHEDULE, next_slot, open_slot, open_slots, release};

@@ -1,7 +1,7 @@
 //! Runs: opening them for what is due, and working off their shards.
 
 use rules::{AccountId, Timestamp};
-use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, StoreError, Wake};
+use store::{JobControl, NewRun, Run, RunEnd, RunId, RunState, Shard, ShardProgress, Store, StoreError, Wake};
 
 use crate::clock::Stopwatch;
 use crate::error::JobError;
@@ -132,6 +132,11 @@ const fn width_shared(accounts: i64) -> i64 {
         many if many < SHARD_ACCOUNTS => (many + BATCH - 1) / BATCH * BATCH,
         _ => SHARD_ACCOUNTS,
     }
+}
+
+/// How many shards a daemon works on at a time. On a server each of them mostly waits for it; a file has one writer.
+pub fn shards_at_once(store: &Store) -> usize {
+    if store.is_shared() { 6 } else { 2 }
 }
 
 /// How a worker left a shard.

@@ -25,9 +25,6 @@ const START: Timestamp = Timestamp::from_secs(1_769_817_600);
 /// The one that is billed, of a 1st.
 const MIDNIGHT: Timestamp = Timestamp::from_secs(1_769_817_600 + 86_400);
 
-/// As the daemon has.
-const WORKERS: usize = 2;
-
 const WORKER: &str = "bench";
 
 /// How many charges and lines there are of that second.
@@ -144,7 +141,7 @@ async fn night(url: &str, work: &Work, instances: usize) -> anyhow::Result<Durat
     let shards = office.store.shards(run.id).await?.len();
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = tokio::task::JoinSet::new();
-    for _ in 0..WORKERS {
+    for _ in 0..jobs::shards_at_once(&office.store) {
         let (office, next) = (office.clone(), next.clone());
         workers.spawn(async move {
             loop {

@@ -1,6 +1,5 @@
 //! `/openapi.json`, made from the operations.
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use utoipa::openapi::path::{
@@ -12,7 +11,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, Required, ResponseBuilder};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use crate::http::operation::Operation;
+use crate::http::operation::{Operation, Shape};
 use crate::http::problem::Problem;
 
 const ABOUT: &str = "The billing office of a cloud host. Every request carries a key. Each POST carries an \
@@ -37,27 +36,26 @@ const REFUSED: [(&str, &str); 13] = [
     ("503", "The books cannot be reached just now"),
 ];
 
-pub fn document<O: Borrow<Operation>>(operations: &[O]) -> OpenApi {
+pub fn document(operations: &[Operation]) -> OpenApi {
     let mut components = ComponentsBuilder::new()
         .security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
         .schema(Problem::name(), Problem::schema());
     let mut paths: BTreeMap<&str, PathItemBuilder> = BTreeMap::new();
     for operation in operations {
-        let operation: &Operation = operation.borrow();
-        for (name, schema) in &operation.shape.schemas {
-            components = components.schema(name.clone(), schema.clone());
+        let mut shape = (operation.shape)();
+        for (name, schema) in shape.schemas.drain(..) {
+            components = components.schema(name, schema);
         }
         let method = if operation.method == axum::http::Method::GET { HttpMethod::Get } else { HttpMethod::Post };
         let item = paths.remove(operation.path).unwrap_or_default();
-        paths.insert(operation.path, item.operation(method, described(operation)));
+        paths.insert(operation.path, item.operation(method, described(operation, shape)));
     }
     let paths = paths.into_iter().fold(PathsBuilder::new(), |paths, (path, item)| paths.path(path, item.build()));
     let info = InfoBuilder::new().title("Bursar").version(env!("CARGO_PKG_VERSION")).description(Some(ABOUT));
     OpenApiBuilder::new().info(info.build()).paths(paths).components(Some(components.build())).build()
 }
 
-fn described(operation: &Operation) -> OperationBuilder {
-    let shape = &operation.shape;
+fn described(operation: &Operation, shape: Shape) -> OperationBuilder {
     let scopes = operation.access.scopes();
     let text = format!("Keys with these scopes: {}.", scopes.join(", "));
     let tag = operation.path.split('/').nth(2).unwrap_or_default();
@@ -72,11 +70,11 @@ fn described(operation: &Operation) -> OperationBuilder {
         let part = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
         described = described.parameter(part.schema(Some(schema)).build());
     }
-    for parameter in &shape.parameters {
-        described = described.parameter(parameter.clone());
+    for parameter in shape.parameters {
+        described = described.parameter(parameter);
     }
-    if let Some(body) = &shape.body {
-        let content = ContentBuilder::new().schema(Some(body.clone())).build();
+    if let Some(body) = shape.body {
+        let content = ContentBuilder::new().schema(Some(body)).build();
         let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
         let schema = ObjectBuilder::new()
             .schema_type(Type::String)
@@ -89,8 +87,8 @@ fn described(operation: &Operation) -> OperationBuilder {
             .description(Some("One of your own for this request"));
         described = described.request_body(Some(body.build())).parameter(key.build());
     }
-    let content = ContentBuilder::new().schema(shape.answer.clone()).build();
-    let done = ResponseBuilder::new().description("Done").content(shape.content_type, content);
+    let content = ContentBuilder::new().schema(shape.answer).build();
+    let done = ResponseBuilder::new().description("Done").content(operation.content_type, content);
     described = described.response(operation.success.as_str(), done.build());
     for (status, why) in REFUSED {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();

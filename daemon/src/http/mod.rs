@@ -19,7 +19,7 @@ mod words;
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -160,12 +160,13 @@ async fn all_of<F: Future<Output = store::Result<u64>>>(forget: impl Fn(u32) -> 
     }
 }
 
+/// Made when somebody asks for it first: it takes some megabytes to make.
+static DESCRIBED: LazyLock<String> = LazyLock::new(|| document(&operations()).to_json().unwrap_or_default());
+
 /// Everything under `/v1`, and what describes it.
 pub fn router(face: &Arc<Face>) -> Router {
-    let operations: Vec<Arc<Operation>> = operations().into_iter().map(Arc::new).collect();
-    let described = document(&operations).to_json().unwrap_or_default();
     let mut paths: BTreeMap<&'static str, MethodRouter> = BTreeMap::new();
-    for operation in operations {
+    for operation in operations().into_iter().map(Arc::new) {
         let path = paths.remove(operation.path).unwrap_or_default();
         let filter = if operation.method == Method::GET { MethodFilter::GET } else { MethodFilter::POST };
         let (face, known) = (face.clone(), operation.clone());
@@ -189,7 +190,7 @@ pub fn router(face: &Arc<Face>) -> Router {
     }
     let is_json = [(header::CONTENT_TYPE, "application/json")];
     router
-        .route("/openapi.json", get(move || std::future::ready((is_json, described.clone()))))
+        .route("/openapi.json", get(async move || (is_json, DESCRIBED.as_str())))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_path", "see /openapi.json for what there is"))
 }
 

@@ -106,13 +106,32 @@ pub type Handled<T> = Result<T, Problem>;
 type Running = Pin<Box<dyn Future<Output = Handled<Answer>> + Send>>;
 pub type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// What the document says of what goes in and comes out.
+/// What the document says of what goes in and comes out. It is large, and made when it is asked for.
+#[derive(Default)]
 pub struct Shape {
     pub parameters: Vec<utoipa::openapi::path::Parameter>,
     pub body: Option<RefOr<Schema>>,
     pub answer: Option<RefOr<Schema>>,
-    pub content_type: &'static str,
     pub schemas: Schemas,
+}
+
+impl Shape {
+    fn of_page<Q: IntoParams>() -> Self {
+        let parameters = Q::into_params(|| Some(utoipa::openapi::path::ParameterIn::Query));
+        Self { parameters, ..Self::default() }
+    }
+
+    fn of_get<Q: IntoParams, R: ToSchema>() -> Self {
+        let mut shape = Self::of_page::<Q>();
+        shape.answer = Some(named::<R>(&mut shape.schemas));
+        shape
+    }
+
+    fn of_post<B: ToSchema, R: ToSchema>() -> Self {
+        let mut schemas = Schemas::new();
+        let (body, answer) = (named::<B>(&mut schemas), named::<R>(&mut schemas));
+        Self { body: Some(body), answer: Some(answer), schemas, ..Self::default() }
+    }
 }
 
 pub struct Operation {
@@ -122,7 +141,9 @@ pub struct Operation {
     pub access: Access,
     pub summary: &'static str,
     pub success: StatusCode,
-    pub shape: Shape,
+    /// Of what is answered.
+    pub content_type: &'static str,
+    pub shape: fn() -> Shape,
     pub handle: Box<dyn Fn(Asked) -> Running + Send + Sync>,
 }
 
@@ -152,7 +173,7 @@ where
         let handle = handle.clone();
         async move { Ok(Answer::json(StatusCode::OK, &handle(call).await?)) }
     });
-    operation.shape.answer = Some(named::<R>(&mut operation.shape.schemas));
+    operation.shape = Shape::of_get::<Q, R>;
     operation
 }
 
@@ -163,8 +184,7 @@ where
     F: Fn(Call<Q>) -> Running + Clone + Send + Sync + 'static,
     Running: Future<Output = Handled<Answer>> + Send + 'static,
 {
-    let parameters = Q::into_params(|| Some(utoipa::openapi::path::ParameterIn::Query));
-    let shape = Shape { parameters, body: None, answer: None, content_type, schemas: Schemas::new() };
+    let shape = Shape::of_page::<Q>;
     let handle: Box<dyn Fn(Asked) -> self::Running + Send + Sync> = Box::new(move |asked| {
         let handle = handle.clone();
         Box::pin(async move {
@@ -172,7 +192,7 @@ where
             handle(Call { asked, input, once: Once::default() }).await
         })
     });
-    Operation { id, method: Method::GET, path, access, summary, success: StatusCode::OK, shape, handle }
+    Operation { id, method: Method::GET, path, access, summary, success: StatusCode::OK, content_type, shape, handle }
 }
 
 /// Changes something, once for each `Idempotency-Key`.
@@ -183,10 +203,7 @@ where
     F: Fn(Call<B>) -> Running + Clone + Send + Sync + 'static,
     Running: Future<Output = Handled<R>> + Send + 'static,
 {
-    let mut schemas = Schemas::new();
-    let (body, answer) = (named::<B>(&mut schemas), named::<R>(&mut schemas));
-    let content_type = "application/json";
-    let shape = Shape { parameters: Vec::new(), body: Some(body), answer: Some(answer), content_type, schemas };
+    let (content_type, shape) = ("application/json", Shape::of_post::<B, R>);
     let handle: Box<dyn Fn(Asked) -> self::Running + Send + Sync> = Box::new(move |asked| {
         let handle = handle.clone();
         Box::pin(async move {
@@ -198,7 +215,7 @@ where
             .await
         })
     });
-    Operation { id, method: Method::POST, path, access, summary, success, shape, handle }
+    Operation { id, method: Method::POST, path, access, summary, success, content_type, shape, handle }
 }
 
 fn read_query<Q: DeserializeOwned>(query: &str) -> Handled<Q> {

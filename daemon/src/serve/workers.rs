@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use apalis::prelude::*;
-use jobs::{JobError, Office, Registered, ShardEnd, ShardWork, Stopwatch};
+use jobs::{JobError, Office, Registered, ShardEnd, ShardWork, Stopwatch, shards_at_once};
 use store::{RunId, Wake, Wakes};
 use tokio::sync::Notify;
 use tracing::Instrument as _;
@@ -20,8 +20,6 @@ use crate::serve::seldom::Seldom;
 
 /// How often the queue is looked into.
 const POLL: Duration = Duration::from_millis(300);
-
-const WAKES_AT_ONCE: usize = 2;
 
 /// Waited after a worker that ended by itself: an error of the queue ends one, and the next look may go well.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -224,10 +222,11 @@ pub async fn supervise(desk: Arc<Desk>) {
 macro_rules! worker {
     ($wakes:expr, $desk:expr, $health:expr, $rewake_in:expr) => {{
         let begun = $desk.clone();
+        let at_once = shards_at_once(&begun.office.store);
         WorkerBuilder::new($desk.worker_name().as_str())
             .backend($wakes)
             .data($desk)
-            .concurrency(WAKES_AT_ONCE)
+            .concurrency(at_once)
             .on_event(move |_, event| match event {
                 Event::Start => {
                     $health.workers_run(true);
