@@ -475,17 +475,8 @@ impl Office {
         stamp: Stamp,
         progress: Option<&ShardProgress>,
     ) -> Result<Vec<Outcome>, StoreError> {
-        self.count(commits, self.store.commit(commits, stamp, progress)).await
-    }
-
-    /// Counts what a commit brings about.
-    pub(crate) async fn count(
-        &self,
-        commits: &[Commit],
-        committed: impl Future<Output = Result<Vec<Outcome>, StoreError>>,
-    ) -> Result<Vec<Outcome>, StoreError> {
         let began = Stopwatch::start();
-        let outcomes = committed.await?;
+        let outcomes = self.store.commit(commits, stamp, progress).await?;
         self.meter.commits.observe("", began.elapsed());
         self.meter.committed(commits, &outcomes);
         Ok(outcomes)

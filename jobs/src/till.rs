@@ -6,10 +6,13 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rules::{Account, AccountId, Changes, Micros, Progress, Receipt, ReceiptKind, Standing, Timestamp};
-use store::{COMING_RECEIPT, Coming, Commit, NewReceipt, Note, Outcome, ReceiptRow, Scope, Stamp, StoreError, Told};
+use store::{
+    COMING_RECEIPT, Coming, Commit, NewReceipt, Note, Outcome, ReceiptRow, Scope, Stamp, StoreError, Together, Told,
+};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
+use crate::clock::Stopwatch;
 use crate::error::JobError;
 use crate::office::{Office, settled};
 
@@ -103,8 +106,7 @@ impl Office {
     /// What became of each of them.
     pub(crate) async fn book(&self, deposits: &[Deposit]) -> Vec<Paid> {
         let mut paid = vec![Paid::NotHere; deposits.len()];
-        let Decided { places, commits, coming, stamp } = match self.decide_deposits(deposits).await {
-            Ok(decided) if decided.commits.is_empty() => return paid,
+        let mut decided = match self.decide_deposits(deposits).await {
             Ok(decided) => decided,
             // Whoever asked goes by the other way, and is told there.
             Err(error) => {
@@ -112,28 +114,39 @@ impl Office {
                 return paid;
             }
         };
-        let outcomes = match self.count(&commits, self.store.deposits_commit(&commits, &coming, stamp)).await {
-            Ok(outcomes) => outcomes,
-            // Rolled back: one of them was faster elsewhere.
-            Err(StoreError::Constraint { .. }) => return paid,
-            Err(error) => {
-                tracing::debug!(%error, "deposits may be committed or not");
-                places.into_iter().for_each(|place| paid[place] = Paid::Unknown);
-                return paid;
-            }
-        };
-        let mut written = Vec::with_capacity(places.len());
-        for (place, outcome) in places.into_iter().zip(outcomes) {
-            if outcome == Outcome::Written {
-                paid[place] = Paid::Booked;
-                written.push(deposits[place].account);
+        while !decided.commits.is_empty() {
+            match self.write_deposits(&decided).await {
+                Ok(Together::Written) => {
+                    decided.places.iter().for_each(|place| paid[*place] = Paid::Booked);
+                    let _tried_again_in_time = self.store.unpark(&decided.accounts()).await;
+                    return paid;
+                }
+                // The others stand as they were decided.
+                Ok(Together::Moved(moved)) => moved.iter().rev().for_each(|place| decided.leave(*place)),
+                // Rolled back: one of them was faster elsewhere.
+                Err(StoreError::Constraint { .. }) => return paid,
+                Err(error) => {
+                    tracing::debug!(%error, "deposits may be committed or not");
+                    decided.places.iter().for_each(|place| paid[*place] = Paid::Unknown);
+                    return paid;
+                }
             }
         }
-        if written.len() < commits.len() {
-            let _next_ones_see_it = self.reload_if_moved().await;
-        }
-        let _tried_again_in_time = self.store.unpark(&written).await;
+        // Whoever moved them may have been what holds for all.
+        let _next_ones_see_it = self.reload_if_moved().await;
         paid
+    }
+
+    /// Commits, and counts what then stands.
+    async fn write_deposits(&self, decided: &Decided<'_>) -> Result<Together, StoreError> {
+        let Decided { commits, coming, stamp, .. } = decided;
+        let began = Stopwatch::start();
+        let together = self.store.deposits_commit(commits, coming, *stamp).await?;
+        self.meter.commits.observe("", began.elapsed());
+        if together == Together::Written {
+            self.meter.committed(commits, &vec![Outcome::Written; commits.len()]);
+        }
+        Ok(together)
     }
 
     /// Decides what all of them come to, leaving those that are not as simple as that, and has their notes say so.
@@ -177,6 +190,19 @@ struct Decided<'d> {
     commits: Vec<Commit>,
     coming: Vec<Coming<'d>>,
     stamp: Stamp,
+}
+
+impl Decided<'_> {
+    fn accounts(&self) -> Vec<AccountId> {
+        self.coming.iter().map(|coming| coming.receipt.account).collect()
+    }
+
+    /// Leaves one of them to its own way.
+    fn leave(&mut self, place: usize) {
+        self.places.remove(place);
+        self.commits.remove(place);
+        self.coming.remove(place);
+    }
 }
 
 impl Deposit {

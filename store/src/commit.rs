@@ -102,7 +102,12 @@ async fn write_all(
     progress: Option<&ShardProgress>,
 ) -> Result<Vec<Outcome>> {
     let outcomes = outcomes(work, batch, stamp).await?;
-    let fresh: Vec<&Commit> = written(batch, &outcomes).collect();
+    let fresh: Vec<&Commit> = batch
+        .iter()
+        .zip(&outcomes)
+        .filter(|(_, outcome)| **outcome == Outcome::Written)
+        .map(|(commit, _)| commit)
+        .collect();
     if !fresh.is_empty() {
         write_rows(work, &fresh, Rows::of(&fresh)?, stamp).await?;
     }
@@ -112,11 +117,6 @@ async fn write_all(
     // The last place to be cut off: all is written, nothing committed.
     work.step()?;
     Ok(outcomes)
-}
-
-/// Those of a batch's parts, in its order, whose accounts have not moved.
-pub fn written<'a, T>(parts: &'a [T], outcomes: &'a [Outcome]) -> impl Iterator<Item = &'a T> {
-    parts.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Written).map(|(part, _)| part)
 }
 
 /// Writes the rows of decisions on accounts that have not moved.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rules::{AccountId, Timestamp};
 
-use crate::commit::{Commit, Outcome, Rows, Stamp, outcomes, write_rows, written};
+use crate::commit::{Commit, Outcome, Rows, Stamp, outcomes, write_rows};
 use crate::notes::{self, Note};
 use crate::receipts::NewReceipt;
 use crate::sql::Work;
@@ -23,17 +23,29 @@ pub struct Coming<'a> {
     pub note: Arc<Note>,
 }
 
+/// What became of deposits that were to be written together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Together {
+    Written,
+    /// Nothing was written: the accounts at these places had moved.
+    Moved(Vec<usize>),
+}
+
 impl Store {
-    /// Writes decisions that took in [`COMING_RECEIPT`] with the receipts that these are, and the requests: those of
-    /// accounts that have not moved. Where a receipt or a request is known, nothing is written of any.
-    pub async fn deposits_commit(&self, batch: &[Commit], coming: &[Coming<'_>], stamp: Stamp) -> Result<Vec<Outcome>> {
+    /// Writes decisions that took in [`COMING_RECEIPT`] with the receipts that these are, and the requests: all of them
+    /// or none. Where a receipt or a request is known, they are refused.
+    pub async fn deposits_commit(&self, batch: &[Commit], coming: &[Coming<'_>], stamp: Stamp) -> Result<Together> {
         let cut_after = self.take_cut();
         let mut transaction = self.unnoted().write_beside().await?;
         match write_deposits(&mut Work::new(&mut transaction, cut_after), batch, coming, stamp).await {
-            Ok(outcomes) => {
+            Ok(Together::Written) => {
                 transaction.commit().await?;
-                written(coming, &outcomes).for_each(|coming| coming.note.stands());
-                Ok(outcomes)
+                coming.iter().for_each(|coming| coming.note.stands());
+                Ok(Together::Written)
+            }
+            Ok(moved) => {
+                transaction.rollback().await?;
+                Ok(moved)
             }
             Err(error) => {
                 transaction.rollback().await?;
@@ -48,26 +60,28 @@ async fn write_deposits(
     batch: &[Commit],
     coming: &[Coming<'_>],
     stamp: Stamp,
-) -> Result<Vec<Outcome>> {
+) -> Result<Together> {
+    // Before the accounts are held, as everybody does who writes both.
+    let notes: Vec<&Note> = coming.iter().map(|coming| &*coming.note).collect();
+    notes::write_new(work, &notes).await?;
     let outcomes = outcomes(work, batch, stamp).await?;
-    let fresh: Vec<&Commit> = written(batch, &outcomes).collect();
-    if !fresh.is_empty() {
-        let coming: Vec<&Coming<'_>> = written(coming, &outcomes).collect();
-        let notes: Vec<&Note> = coming.iter().map(|coming| &*coming.note).collect();
-        notes::write_new(work, &notes).await?;
-        let mut rows = Rows::of(&fresh)?;
-        write_taken_in(work, &mut rows, &coming, stamp).await?;
-        write_rows(work, &fresh, rows, stamp).await?;
+    if outcomes.contains(&Outcome::Stale) {
+        let places = outcomes.iter().enumerate().filter(|(_, outcome)| **outcome == Outcome::Stale);
+        return Ok(Together::Moved(places.map(|(place, _)| place).collect()));
     }
+    let all: Vec<&Commit> = batch.iter().collect();
+    let mut rows = Rows::of(&all)?;
+    write_taken_in(work, &mut rows, coming, stamp).await?;
+    write_rows(work, &all, rows, stamp).await?;
     work.step()?;
-    Ok(outcomes)
+    Ok(Together::Written)
 }
 
 /// Writes the receipts that come as they are used.
-async fn write_taken_in(work: &mut Work<'_>, rows: &mut Rows<'_>, coming: &[&Coming<'_>], stamp: Stamp) -> Result<()> {
+async fn write_taken_in(work: &mut Work<'_>, rows: &mut Rows<'_>, coming: &[Coming<'_>], stamp: Stamp) -> Result<()> {
     let mut used = Vec::with_capacity(coming.len());
     let by_account: HashMap<AccountId, &Coming<'_>> =
-        coming.iter().map(|coming| (coming.receipt.account, *coming)).collect();
+        coming.iter().map(|coming| (coming.receipt.account, coming)).collect();
     for (account, _, from) in rows.used_receipts.extract_if(.., |(_, id, _)| *id == COMING_RECEIPT) {
         used.extend(by_account.get(&account).map(|coming| (*coming, from)));
     }

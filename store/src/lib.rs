@@ -72,7 +72,7 @@ pub use clock_doubts::ClockDoubt;
 pub use closings::{CUT_OFF_IMPORT, CannotClose, Closing, InTheWay};
 pub use commit::{Commit, DueSeconds, Outcome, Stamp};
 pub use controls::{JobControl, Pause, Schedule};
-pub use deposits::{COMING_RECEIPT, Coming};
+pub use deposits::{COMING_RECEIPT, Coming, Together};
 pub use details::DETAILS;
 pub use error::StoreError;
 pub use examined::Setting;
