@@ -99,6 +99,12 @@ fn the_unit_and_the_program_agree() {
     assert!(shipped.contains(&format!("\nlisten = \"{}\"\n", listen.join(""))), "{listen:?}");
     // Prometheus asks from this machine, beside the socket that the unit is handed.
     assert!(shipped.contains("\n# metrics_listen = \"127.0.0.1:"), "{shipped}");
+    // The folder of a dynamic user no command beside the daemon could reach.
+    let made = fs::read_to_string(repository().join("systemd/bursar.sysusers.conf")).expect("the user");
+    for unit_of_it in ["bursar.service", "bursar-backup.service"] {
+        let user = unit(unit_of_it, "User").join(" ");
+        assert!(made.contains(&format!("\nu {user} - ")) && unit(unit_of_it, "DynamicUser").is_empty(), "{user}");
+    }
     let denied = unit("bursar.service", "IPAddressDeny").join(" ");
     assert!(!denied.split(' ').any(|network| ["any", "localhost"].contains(&network)), "{denied}");
     // The daemon's own end of a stop comes before systemd's.
