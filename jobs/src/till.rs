@@ -61,22 +61,34 @@ impl Till {
         told
     }
 
-    /// Those whose turn it is: of each account and each payment one.
+    /// Those whose turn it is: of each account, each payment and each request one.
     fn take(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut accounts, mut payments) = (HashSet::new(), HashSet::new());
+        let (mut accounts, mut payments, mut requests) = (HashSet::new(), HashSet::new(), HashSet::new());
         let mut taken = Vec::new();
         let mut rest = Vec::new();
         for one in mem::take(&mut *waiting) {
-            let Deposit { account, provider, payment, .. } = &one.deposit;
+            let Deposit { account, provider, payment, note, .. } = &one.deposit;
+            let request = note.repeatable().map(|request| (request.key, request.idempotency_key.clone()));
             let is_alone = taken.len() < MOST
                 && !accounts.contains(account)
+                && !request.as_ref().is_some_and(|request| requests.contains(request))
                 && payments.insert((*provider, payment.clone()))
                 && accounts.insert(*account);
+            if is_alone {
+                requests.extend(request);
+            }
             if is_alone { taken.push(one) } else { rest.push(one) }
         }
         *waiting = rest;
         taken
+    }
+
+    /// Where the database is out of order, nobody waits here for others to find that out.
+    fn send_all_away(&self) {
+        for one in mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner)) {
+            let _ = one.paid.send(Paid::NotHere);
+        }
     }
 }
 
@@ -111,6 +123,7 @@ impl Office {
             // Whoever asked goes by the other way, and is told there.
             Err(error) => {
                 tracing::debug!(%error, "deposits cannot be decided together");
+                self.till.send_all_away();
                 return paid;
             }
         };
@@ -126,8 +139,12 @@ impl Office {
                 // Rolled back: one of them was faster elsewhere.
                 Err(StoreError::Constraint { .. }) => return paid,
                 Err(error) => {
-                    tracing::debug!(%error, "deposits may be committed or not");
-                    decided.places.iter().for_each(|place| paid[*place] = Paid::Unknown);
+                    tracing::debug!(%error, "deposits are not committed, or nobody knows");
+                    // Of the others it is known that nothing was written.
+                    if matches!(error, StoreError::Driver(_)) {
+                        decided.places.iter().for_each(|place| paid[*place] = Paid::Unknown);
+                    }
+                    self.till.send_all_away();
                     return paid;
                 }
             }
@@ -157,7 +174,8 @@ impl Office {
             loaded.into_iter().filter_map(|account| account.ok().map(|account| (account.id, account))).collect();
         let of_them = deposits.iter().map(|deposit| (deposit.provider, deposit.payment.as_str()));
         let known = self.store.deposits_known(of_them).await?;
-        let now = self.clock.now();
+        // Not the second at which they came: they may have waited for long.
+        let now = self.clock.trusted()?;
         let (slots, reference) = (self.waited_for(now).await?, self.reference());
         let stamp = Stamp { recorded_at: now, run: None, revision: reference.revision };
         let mut decided = Decided { places: Vec::new(), commits: Vec::new(), coming: Vec::new(), stamp };
@@ -174,7 +192,9 @@ impl Office {
             let before = account.clone();
             let Ok(commit) = settled(deposit.laid_before(account, now), &reference.context(), now) else { continue };
             let took_in = commit.changes.used_receipts.iter().find(|(id, _)| *id == COMING_RECEIPT).map(|(_, at)| *at);
-            let Some(effective_at) = took_in.filter(|_| commit.changes.progress == Progress::Settled) else { continue };
+            let is_whole =
+                commit.changes.progress == Progress::Settled && commit.changes.account.standing != Standing::Closed;
+            let Some(effective_at) = took_in.filter(|_| is_whole) else { continue };
             deposit.tell(&before, &commit.changes, (now, effective_at));
             decided.coming.push(deposit.coming(now));
             decided.commits.push(commit);

@@ -148,7 +148,7 @@ async fn a_commit_that_is_cut_off_leaves_nothing_of_any() {
         if paid == [Paid::Booked; 2] {
             break;
         }
-        assert_eq!(paid, [Paid::Unknown; 2]);
+        assert_eq!(paid, [Paid::NotHere; 2]);
         assert_eq!(bench.books().await, before, "after {cut} statements");
         assert_eq!(bench.office.store.accounts_with_receipts(10).await.expect("asked"), []);
         cut += 1;

@@ -117,6 +117,11 @@ impl Note {
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
     }
 
+    /// Of which request it is.
+    pub const fn repeatable(&self) -> Option<&Repeatable> {
+        self.of.repeatable.as_ref()
+    }
+
     pub fn told(&self) -> Told {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -162,7 +162,7 @@ pub async fn refuse_silence(office: &Office) -> anyhow::Result<()> {
     Ok(refuse_silent(office, office.store.last_alive().await?)?)
 }
 
-fn refuse_silent(office: &Office, last_alive: Option<Timestamp>) -> Result<(), NotNow> {
+pub fn refuse_silent(office: &Office, last_alive: Option<Timestamp>) -> Result<(), NotNow> {
     let now = office.clock.now();
     match last_alive {
         Some(last) if (-ALIVE_SECS..=ALIVE_SECS).contains(&(now.secs() - last.secs())) => Ok(()),

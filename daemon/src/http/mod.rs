@@ -40,7 +40,7 @@ pub use crate::http::document::document;
 pub use crate::http::listen::serve;
 pub use crate::http::routes::operations;
 
-use crate::cli::books::refuse_silence;
+use crate::cli::books::refuse_silent;
 use crate::http::access::Caller;
 use crate::http::ids::Ids;
 use crate::http::keys::KnownKeys;
@@ -77,8 +77,8 @@ pub struct Face {
     limits: Limits,
     /// Keys that were used since that was last written.
     used: Mutex<HashSet<KeyId>>,
-    /// When the books were last found to be changed here.
-    awake: Mutex<Option<Stopwatch>>,
+    /// When the books were last found to be changed here, and when a daemon was alive on them.
+    awake: Mutex<Option<(Stopwatch, Timestamp)>>,
     pub streams: Streams,
     /// Previews of jobs, which decide on all that is due.
     pub previews: Semaphore,
@@ -114,18 +114,20 @@ impl Face {
         Ok(())
     }
 
-    /// Nothing is changed in a copy behind its fence, nor while no daemon is alive on the books. Looked after once a
-    /// second: whatever writes asks for the fence again.
+    /// Nothing is changed in a copy behind its fence, nor while no daemon is alive on the books. They are asked once a
+    /// second; how long ago a daemon was alive is looked at each time, for a machine may have slept meanwhile.
     pub async fn refuse_asleep(&self) -> Result<(), Problem> {
         const TRUSTED: Duration = Duration::from_secs(1);
         let awake = || self.awake.lock().unwrap_or_else(PoisonError::into_inner);
-        if awake().as_ref().is_some_and(|since| since.elapsed() < TRUSTED) {
+        let known = awake().as_ref().filter(|(since, _)| since.elapsed() < TRUSTED).map(|(_, alive)| *alive);
+        if known.is_some_and(|alive| refuse_silent(&self.office, Some(alive)).is_ok()) {
             return Ok(());
         }
         let asked = Stopwatch::start();
         self.office.store.refuse_fenced().await?;
-        refuse_silence(&self.office).await?;
-        *awake() = Some(asked);
+        let alive = self.office.store.last_alive().await?;
+        refuse_silent(&self.office, alive).map_err(anyhow::Error::from)?;
+        *awake() = alive.map(|alive| (asked, alive));
         Ok(())
     }
 

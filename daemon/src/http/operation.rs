@@ -87,6 +87,12 @@ pub struct Call<I> {
 }
 
 impl<I> Call<I> {
+    /// Whether the request stands in the books by now.
+    pub async fn is_done(&self) -> Handled<bool> {
+        let Some(key) = &self.asked.idempotency_key else { return Ok(false) };
+        Ok(self.asked.face.office.store.request_done(self.asked.caller.key.id, key).await?.is_some())
+    }
+
     /// A part of what is asked for, which is done or not by itself, under a request id of its own.
     pub fn split_off(&self, number: usize) -> Call<()> {
         let request = format!("{}-{number}", self.asked.request);

@@ -158,7 +158,8 @@ impl From<anyhow::Error> for Problem {
             }
             "busy" | "no_answer" | "disk_full" => {
                 tracing::warn!(%error, "a request found the books busy or gone");
-                let detail = "the books cannot be changed just now: nothing was written";
+                let detail = "the books cannot be changed just now: ask again with the same Idempotency-Key, by which \
+                    nothing is done twice";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).after(RETRY_SECS)
             }
             "fenced" => Self::fenced(),

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use jobs::{Deposit as NewDeposit, Paid};
 use rules::{Account, AccountId, Action, Changes, NewAccount, Rest, SuspendReason};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use store::{KeyScope, Told};
+use serde_json::{Map, Value, json};
+use store::{KeyScope, ReceiptRow, StoreError, Told};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::cli::act;
@@ -247,31 +247,31 @@ async fn pay(call: Call<Deposit>) -> Handled<DepositView> {
         }
     };
     let (now, seen) = (call.now, || seen.lock().unwrap_or_else(PoisonError::into_inner).take());
-    let paid = match call.once.note() {
-        Some(note) => {
-            let tells = tells.clone();
-            let tells = Box::new(move |before: &Account, changes: &Changes, kept| Told {
+    if let Some(note) = call.once.note() {
+        let (tells, told) = (tells.clone(), told.clone());
+        let tells = Box::new(move |before: &Account, changes: &Changes, kept: ReceiptRow| {
+            let now = kept.received_at;
+            Told {
                 before: Some(act::state(before, None)),
-                after: Some(act::state(&changes.account, None)),
+                after: Some(with_state(&told, &changes.account)),
                 ..tells(Some(Deposited::of(kept, changes, now)))
-            });
-            let (payment, amount) = (reference.clone(), *amount);
-            noting.deposit(NewDeposit { account: id, provider: PROVIDER, payment, amount, note, tells }).await
-        }
-        // Another try did it.
-        None => Paid::Unknown,
-    };
-    if paid == Paid::Booked
-        && let Some(view) = seen()
-    {
-        return Ok(view);
+            }
+        });
+        let (payment, amount) = (reference.clone(), *amount);
+        let deposit = NewDeposit { account: id, provider: PROVIDER, payment, amount, note, tells };
+        match (noting.deposit(deposit).await, seen()) {
+            (Paid::Booked, Some(view)) => return Ok(view),
+            // If it stands, its answer stands with it.
+            (Paid::Unknown, _) if call.is_done().await? => return Err(StoreError::DoneBefore.into()),
+            _ => call.trusted_now()?,
+        };
     }
     let after = Some(told.to_string());
     call.once.tell(Told { after: after.clone(), ..Told::default() });
     let registered = register(&noting, id, *amount, reference, &call.caller.actor()).await;
     let registered = registered.map_err(refused_deposit)?;
     // Kept by an earlier try of this very request, it is no other's.
-    let registered = Arc::new(if paid == Paid::Unknown { registered.as_new() } else { registered });
+    let registered = Arc::new(if call.once.was_done() { registered.as_new() } else { registered });
     noting.store.tell_note_by({
         let registered = registered.clone();
         move |changes| Told { after: after.clone(), ..tells(registered.booked_by(changes, now)) }
@@ -281,6 +281,13 @@ async fn pay(call: Call<Deposit>) -> Handled<DepositView> {
         Some(view) => Ok(view),
         None => Ok(deposit_view(&call, id, &registered.read(&noting).await?)),
     }
+}
+
+/// What came, and how the account stands with it.
+fn with_state(told: &Value, account: &Account) -> String {
+    let state: Option<Map<String, Value>> = serde_json::from_str(&act::state(account, None)).ok();
+    let told = told.as_object().cloned().into_iter().flatten();
+    Value::from(state.into_iter().flatten().chain(told).collect::<Map<_, _>>()).to_string()
 }
 
 fn deposit_view(asked: &Asked, id: AccountId, deposited: &Deposited) -> DepositView {
